@@ -1,0 +1,266 @@
+//! The account behind a request: authentication, faults, the call log, the answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use jiff::Timestamp;
+
+use crate::actions::{self, Context};
+use crate::error::IamError;
+use crate::fault::{Effect, Fault, Faults};
+use crate::query::Query;
+use crate::seed::{Seed, SeedError};
+use crate::state::Account;
+use crate::xml::Xml;
+
+/// How an account is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Twelve digits.
+    pub account_id: String,
+    /// `aws`, `aws-cn`, `aws-us-gov`: the second part of every ARN.
+    pub partition: String,
+    /// Where the account is kept; `None` keeps it in memory only.
+    pub data_dir: Option<PathBuf>,
+    /// The longest page of a list. Tests set it to 1 to see that callers read page 2.
+    pub page_size: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            account_id: "123456789012".to_owned(),
+            partition: "aws".to_owned(),
+            data_dir: None,
+            page_size: 100,
+        }
+    }
+}
+
+/// Why there is no emulator.
+#[derive(Debug)]
+pub enum StartError {
+    /// Not twelve digits.
+    InvalidAccountId(String),
+    /// The saved account belongs to another account id or partition.
+    OtherAccount { saved: String },
+    /// The saved account could not be read.
+    NotLoaded(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidAccountId(id) => write!(f, "account id `{id}` is not twelve digits"),
+            Self::OtherAccount { saved } => write!(f, "the data directory holds the account `{saved}`"),
+            Self::NotLoaded(cause) => write!(f, "the saved account could not be read: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A call as it came in and how it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedCall {
+    /// Empty when the request named none.
+    pub action: String,
+    /// Form parameters without Action and Version.
+    pub params: BTreeMap<String, String>,
+    /// Status of the answer; `None` when the connection was dropped instead.
+    pub status: Option<StatusCode>,
+}
+
+/// What to do with the connection.
+#[derive(Debug)]
+pub enum Reply {
+    Response(Response<Bytes>),
+    /// The response, after this long.
+    Delay(Duration, Response<Bytes>),
+    /// Close without answering.
+    Drop,
+}
+
+/// An IAM account that answers requests. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    account: Account,
+    faults: Faults,
+    calls: Vec<ReceivedCall>,
+}
+
+impl Emulator {
+    /// An empty account, or the one saved in `options.data_dir`.
+    pub fn new(options: Options) -> Result<Self, StartError> {
+        let digits = options.account_id.bytes().all(|byte| byte.is_ascii_digit());
+        if options.account_id.len() != 12 || !digits {
+            return Err(StartError::InvalidAccountId(options.account_id));
+        }
+        let saved = options.data_dir.as_deref().map(Account::load).transpose();
+        let account = match saved.map_err(StartError::NotLoaded)?.flatten() {
+            Some(saved) if saved.id != options.account_id || saved.partition != options.partition => {
+                return Err(StartError::OtherAccount { saved: saved.id });
+            }
+            Some(saved) => saved,
+            None => Account::new(&options.account_id, &options.partition, Timestamp::now()),
+        };
+        let shared = Shared {
+            options,
+            account,
+            faults: Faults::default(),
+            calls: Vec::new(),
+        };
+        Ok(Self {
+            shared: Arc::new(Mutex::new(shared)),
+        })
+    }
+
+    /// Puts entities into the account: all of them, or none and the reason.
+    pub fn seed(&self, seed: Seed) -> Result<(), SeedError> {
+        let mut shared = self.lock();
+        let mut account = shared.account.clone();
+        account.plant(seed, Timestamp::now())?;
+        if let Some(dir) = &shared.options.data_dir {
+            account.save(dir).map_err(SeedError::NotSaved)?;
+        }
+        shared.account = account;
+        Ok(())
+    }
+
+    /// Whether the account has an instance profile of exactly this ARN.
+    pub fn instance_profile_exists(&self, arn: &str) -> bool {
+        let shared = self.lock();
+        let account = &shared.account;
+        account
+            .profiles
+            .iter()
+            .any(|profile| account.profile_arn(&profile.entity) == arn)
+    }
+
+    /// Every call so far, oldest first.
+    pub fn calls(&self) -> Vec<ReceivedCall> {
+        self.lock().calls.clone()
+    }
+
+    pub fn clear_calls(&self) {
+        self.lock().calls.clear();
+    }
+
+    /// Makes coming calls go wrong.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// Answers one request. Never blocks for long: a delay is the caller's to wait for.
+    #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
+    pub fn handle(&self, request: Request<Bytes>) -> Reply {
+        let query = Query::parse(&request);
+        let action = query.get("Action").unwrap_or_default().to_owned();
+        let mut shared = self.lock();
+        let reply = shared.reply(&request, &query, &action);
+        let status = match &reply {
+            Reply::Response(response) | Reply::Delay(_, response) => Some(response.status()),
+            Reply::Drop => None,
+        };
+        shared.calls.push(ReceivedCall {
+            action,
+            params: query.into_params(),
+            status,
+        });
+        reply
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // INVARIANT: the account is replaced whole, so a panic elsewhere cannot have left it half changed.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn reply(&mut self, request: &Request<Bytes>, query: &Query, action: &str) -> Reply {
+        match self.faults.take(action) {
+            None => Reply::Response(self.answer(request, query, action)),
+            Some(Effect::Delay(delay)) => Reply::Delay(delay, self.answer(request, query, action)),
+            Some(Effect::Throttle) => Reply::Response(refusal(&IamError::throttling())),
+            Some(Effect::Error {
+                status,
+                code,
+                message,
+            }) => Reply::Response(refusal(&IamError::injected(status, &code, &message))),
+            Some(Effect::Garbage(body)) => Reply::Response(response(StatusCode::OK, &request_id(), body)),
+            Some(Effect::Drop) => Reply::Drop,
+        }
+    }
+
+    fn answer(&self, request: &Request<Bytes>, query: &Query, action: &str) -> Response<Bytes> {
+        let context = Context {
+            account: &self.account,
+            page_size: self.options.page_size,
+        };
+        let result = authenticated(request).and_then(|()| actions::answer(&context, query));
+        match result {
+            Ok(result) => {
+                let request_id = request_id();
+                let body = Xml::response(action, &request_id, &result);
+                response(StatusCode::OK, &request_id, body.into())
+            }
+            Err(error) => refusal(&error),
+        }
+    }
+}
+
+/// IAM answers nobody who has not signed. Whether the signature is right is not looked at: the emulator knows
+/// no secrets, but a client that forgot to sign must not pass here and fail in an account.
+fn authenticated(request: &Request<Bytes>) -> Result<(), IamError> {
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let signed_url = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("X-Amz-Signature="));
+    if header.starts_with(b"AWS4-HMAC-SHA256 ") || signed_url {
+        return Ok(());
+    }
+    Err(IamError::missing_authentication_token())
+}
+
+pub(crate) fn refusal(error: &IamError) -> Response<Bytes> {
+    let request_id = request_id();
+    let body = Xml::error(error.fault().as_str(), &error.code, &error.message, &request_id);
+    response(error.status, &request_id, body.into())
+}
+
+fn response(status: StatusCode, request_id: &str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-amzn-requestid", value);
+    }
+    response
+}
+
+fn request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! The emulator without a socket: requests in, XML out.
+
+use super::*;
+use crate::seed::{InstanceProfile, Policy, Role};
+
+const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/team/Boundary";
+const NODE: &str = "arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy";
+
+fn emulator(page_size: usize) -> Emulator {
+    let emulator = Emulator::new(Options {
+        page_size,
+        ..Options::default()
+    })
+    .unwrap();
+    let role = Role::new("AWSPCS-node")
+        .path("/aws-pcs/")
+        .boundary(Some(BOUNDARY))
+        .attach(NODE)
+        .attach("arn:aws:iam::aws:policy/service-role/Other")
+        .attach("arn:aws:iam::123456789012:policy/parallelcluster/Third")
+        .inline("register", serde_json::json!({"Version": "2012-10-17"}))
+        .tag("a&b", "<c>");
+    let seed = Seed::new()
+        .policy(Policy::new(BOUNDARY, "{}").version("v2", r#"{"Version":"2012-10-17"}"#))
+        .role(role)
+        .instance_profile(
+            InstanceProfile::new("AWSPCS-node")
+                .path("/aws-pcs/")
+                .role("AWSPCS-node"),
+        );
+    emulator.seed(seed).unwrap();
+    emulator
+}
+
+fn call(emulator: &Emulator, form: &str) -> (u16, String) {
+    let request = Request::post("/")
+        .header(AUTHORIZATION, "AWS4-HMAC-SHA256 Credential=...")
+        .body(Bytes::from(format!("{form}&Version=2010-05-08")))
+        .unwrap();
+    match emulator.handle(request) {
+        Reply::Response(response) | Reply::Delay(_, response) => (
+            response.status().as_u16(),
+            String::from_utf8(response.body().to_vec()).unwrap(),
+        ),
+        Reply::Drop => panic!("dropped"),
+    }
+}
+
+/// The text of the first `name` element in `xml`.
+fn text<'a>(xml: &'a str, name: &str) -> &'a str {
+    let (_, rest) = xml
+        .split_once(&format!("<{name}>"))
+        .unwrap_or_else(|| panic!("no {name} in {xml}"));
+    rest.split_once(&format!("</{name}>")).unwrap().0
+}
+
+#[test]
+fn only_get_role_tells_the_boundary() {
+    let emulator = emulator(100);
+    let (status, profile) = call(
+        &emulator,
+        "Action=GetInstanceProfile&InstanceProfileName=AWSPCS-node",
+    );
+    assert_eq!(status, 200);
+    let profile_arn = "arn:aws:iam::123456789012:instance-profile/aws-pcs/AWSPCS-node";
+    assert!(profile.contains(&format!("<Arn>{profile_arn}</Arn>")));
+    assert!(emulator.instance_profile_exists(profile_arn));
+    assert!(!emulator.instance_profile_exists(&profile_arn.to_lowercase()));
+    assert!(!text(&profile, "Roles").contains("Boundary"), "{profile}");
+    let (_, role) = call(&emulator, "Action=GetRole&RoleName=awspcs-NODE");
+    assert_eq!(text(&role, "PermissionsBoundaryArn"), BOUNDARY);
+    assert_eq!(text(&role, "RoleId"), text(&profile, "RoleId"));
+    assert_eq!(text(&role, "Key"), "a&amp;b");
+}
+
+#[test]
+fn a_page_ends_where_the_emulator_says_and_its_marker_goes_on() {
+    let emulator = emulator(2);
+    let list = "Action=ListAttachedRolePolicies&RoleName=AWSPCS-node";
+    let (_, first) = call(&emulator, list);
+    assert_eq!(text(&first, "IsTruncated"), "true");
+    assert_eq!(first.matches("<PolicyArn>").count(), 2);
+    let marker = text(&first, "Marker").to_owned();
+    let (_, second) = call(&emulator, &format!("{list}&Marker={marker}"));
+    assert_eq!(text(&second, "IsTruncated"), "false");
+    assert_eq!(text(&second, "PolicyName"), "Third");
+    assert!(!second.contains("<Marker>"));
+    let (status, other) = call(
+        &emulator,
+        &format!("Action=ListRolePolicies&RoleName=AWSPCS-node&Marker={marker}"),
+    );
+    assert_eq!(
+        (status, text(&other, "Code")),
+        (400, "ValidationError"),
+        "a marker belongs to one list"
+    );
+    let (_, under) = call(&emulator, &format!("{list}&PathPrefix=/service-role/"));
+    assert_eq!(under.matches("<PolicyArn>").count(), 1);
+}
+
+#[test]
+fn documents_are_percent_encoded() {
+    let emulator = emulator(100);
+    let (_, inline) = call(
+        &emulator,
+        "Action=GetRolePolicy&RoleName=AWSPCS-node&PolicyName=REGISTER",
+    );
+    assert_eq!(
+        text(&inline, "PolicyDocument"),
+        "%7B%22Version%22%3A%222012-10-17%22%7D"
+    );
+    let (_, policy) = call(&emulator, &format!("Action=GetPolicy&PolicyArn={BOUNDARY}"));
+    assert_eq!(text(&policy, "DefaultVersionId"), "v2");
+    assert_eq!(text(&policy, "PermissionsBoundaryUsageCount"), "1");
+    let version = |id| {
+        call(
+            &emulator,
+            &format!("Action=GetPolicyVersion&PolicyArn={BOUNDARY}&VersionId={id}"),
+        )
+    };
+    assert_eq!(
+        text(&version("v2").1, "Document"),
+        "%7B%22Version%22%3A%222012-10-17%22%7D"
+    );
+    assert_eq!(text(&version("v1").1, "IsDefaultVersion"), "false");
+    assert_eq!(version("v3").0, 404);
+}
+
+#[test]
+fn errors_are_iam_s() {
+    let emulator = emulator(100);
+    for (form, status, code) in [
+        ("Action=GetRole&RoleName=AWSPCS-gone", 404, "NoSuchEntity"),
+        (
+            "Action=GetInstanceProfile&InstanceProfileName=gone",
+            404,
+            "NoSuchEntity",
+        ),
+        (
+            "Action=GetRolePolicy&RoleName=AWSPCS-node&PolicyName=gone",
+            404,
+            "NoSuchEntity",
+        ),
+        (
+            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/Gone",
+            404,
+            "NoSuchEntity",
+        ),
+        ("Action=GetRole", 400, "ValidationError"),
+        ("Action=GetRole&RoleName=a/b", 400, "ValidationError"),
+        (
+            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:role/NotAPolicy",
+            400,
+            "ValidationError",
+        ),
+        (
+            "Action=ListRolePolicies&RoleName=AWSPCS-node&MaxItems=0",
+            400,
+            "ValidationError",
+        ),
+        (
+            "Action=ListRolePolicies&RoleName=AWSPCS-node&Marker=%21",
+            400,
+            "ValidationError",
+        ),
+        ("Action=DeleteRole&RoleName=AWSPCS-node", 400, "InvalidAction"),
+        ("RoleName=AWSPCS-node", 400, "MissingAction"),
+    ] {
+        let (got, xml) = call(&emulator, form);
+        assert_eq!((got, text(&xml, "Code")), (status, code), "{form}");
+    }
+    let unsigned = Request::post("/")
+        .body(Bytes::from_static(b"Action=GetRole"))
+        .unwrap();
+    let Reply::Response(response) = emulator.handle(unsigned) else {
+        panic!("no answer")
+    };
+    assert_eq!(response.status(), 403);
+}
+
+#[test]
+fn faults_hit_and_calls_are_logged() {
+    let emulator = emulator(100);
+    let fault = |effect| {
+        emulator.inject(Fault {
+            action: Some("GetRole".into()),
+            times: 1,
+            effect,
+        });
+    };
+    let get_role = || call(&emulator, "Action=GetRole&RoleName=AWSPCS-node");
+    fault(Effect::Throttle);
+    let (status, xml) = get_role();
+    assert_eq!((status, text(&xml, "Code")), (400, "Throttling"));
+    fault(Effect::Error {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "ServiceFailure".into(),
+        message: "broken".into(),
+    });
+    let (status, xml) = get_role();
+    assert_eq!(
+        (status, text(&xml, "Code"), text(&xml, "Type")),
+        (500, "ServiceFailure", "Receiver")
+    );
+    fault(Effect::Garbage(Bytes::from_static(b"<GetRole")));
+    assert_eq!(get_role(), (200, "<GetRole".to_owned()));
+    assert_eq!(get_role().0, 200);
+    let calls = emulator.calls();
+    assert_eq!(calls.len(), 4);
+    assert_eq!(calls[0].action, "GetRole");
+    assert_eq!(
+        calls[0].params,
+        BTreeMap::from([("RoleName".to_owned(), "AWSPCS-node".to_owned())])
+    );
+    let statuses: Vec<_> = calls
+        .iter()
+        .map(|call| call.status.map(|status| status.as_u16()))
+        .collect();
+    assert_eq!(statuses, [Some(400), Some(500), Some(200), Some(200)]);
+    emulator.clear_calls();
+    assert!(emulator.calls().is_empty());
+}
+
+#[test]
+fn a_bad_seed_changes_nothing() {
+    let emulator = emulator(100);
+    let seed = Seed::new()
+        .role(Role::new("AWSPCS-new"))
+        .instance_profile(InstanceProfile::new("AWSPCS-new").role("AWSPCS-gone"));
+    assert!(matches!(emulator.seed(seed), Err(SeedError::UnknownRole { .. })));
+    assert_eq!(call(&emulator, "Action=GetRole&RoleName=AWSPCS-new").0, 404);
+}
+
+#[test]
+fn refuses_to_start_on_nonsense() {
+    let options = Options {
+        account_id: "12345".to_owned(),
+        ..Options::default()
+    };
+    assert!(matches!(
+        Emulator::new(options),
+        Err(StartError::InvalidAccountId(_))
+    ));
+}
+
+#[test]
+fn a_saved_account_comes_back_and_only_for_its_owner() {
+    let dir = std::env::temp_dir().join(format!("iam-emulator-{}", uuid::Uuid::new_v4()));
+    let options = Options {
+        data_dir: Some(dir.clone()),
+        ..Options::default()
+    };
+    Emulator::new(options.clone())
+        .unwrap()
+        .seed(Seed::new().role(Role::new("AWSPCS-a")))
+        .unwrap();
+    let again = Emulator::new(options.clone()).unwrap();
+    assert_eq!(call(&again, "Action=GetRole&RoleName=AWSPCS-a").0, 200);
+    let other = Options {
+        account_id: "210987654321".to_owned(),
+        ..options
+    };
+    assert!(matches!(
+        Emulator::new(other),
+        Err(StartError::OtherAccount { .. })
+    ));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

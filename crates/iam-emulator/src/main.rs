@@ -1,0 +1,91 @@
+//! `iam-emulator`: the emulator on a port of this machine, for clients in any language.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use iam_emulator::{Emulator, Options, Seed};
+use lexopt::{Arg, ValueExt};
+use tokio::net::TcpListener;
+
+const USAGE: &str = "usage: iam-emulator [--host ADDRESS] [--port PORT] [--seed FILE.json] [--data-dir DIR]
+                    [--account-id ID] [--partition NAME] [--page-size N]
+Port 0, the default, is any free one; the line READY {\"iam\":\"http://...\"} tells which.";
+
+/// What the command line says.
+struct Arguments {
+    host: String,
+    port: u16,
+    seed: Option<PathBuf>,
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            // Nobody is left to tell when the output is closed.
+            let _ = writeln!(std::io::stdout(), "{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "iam-emulator: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "iam-emulator: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` when help was asked for.
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
+    let mut arguments = Arguments {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        seed: None,
+        options: Options::default(),
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("host") => arguments.host = parser.value()?.string()?,
+            Arg::Long("port") => arguments.port = parser.value()?.parse()?,
+            Arg::Long("seed") => arguments.seed = Some(parser.value()?.into()),
+            Arg::Long("data-dir") => arguments.options.data_dir = Some(parser.value()?.into()),
+            Arg::Long("account-id") => arguments.options.account_id = parser.value()?.string()?,
+            Arg::Long("partition") => arguments.options.partition = parser.value()?.string()?,
+            Arg::Long("page-size") => arguments.options.page_size = parser.value()?.parse()?,
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(arguments))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let emulator = Emulator::new(arguments.options)?;
+    if let Some(path) = &arguments.seed {
+        let seed: Seed = serde_json::from_slice(&std::fs::read(path)?)?;
+        emulator.seed(seed)?;
+    }
+    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "READY {}", serde_json::json!({"iam": url}))?;
+    stdout.flush()?;
+    emulator.serve(listener, stopped()).await?;
+    Ok(())
+}
+
+/// Resolves on Ctrl-C; without a signal handler, never.
+async fn stopped() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

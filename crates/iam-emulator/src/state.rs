@@ -1,0 +1,374 @@
+//! The account: roles, instance profiles and managed policies, looked up as IAM does. No wire, no clock.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::document::Document;
+use crate::seed::{InstanceProfile, Policy, PolicyVersion, Role, Seed, SeedError};
+use crate::validate;
+
+/// The file under the data directory that the account is kept in.
+const FILE: &str = "iam.json";
+
+/// An entity with what IAM adds to it when it is created.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stored<T> {
+    /// `AROA`, `AIPA` or `ANPA` and 17 characters; never used again for another entity.
+    pub(crate) id: String,
+    pub(crate) created: Timestamp,
+    pub(crate) entity: T,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Account {
+    /// Twelve digits.
+    pub(crate) id: String,
+    pub(crate) partition: String,
+    /// Counts the ids handed out, so that no two are alike.
+    serial: u64,
+    pub(crate) roles: Vec<Stored<Role>>,
+    pub(crate) profiles: Vec<Stored<InstanceProfile>>,
+    pub(crate) policies: Vec<Stored<Policy>>,
+}
+
+impl Account {
+    /// An account with nothing in it but AWS's own policy for PCS compute nodes.
+    pub(crate) fn new(id: &str, partition: &str, now: Timestamp) -> Self {
+        let mut account = Self {
+            id: id.to_owned(),
+            partition: partition.to_owned(),
+            serial: 0,
+            roles: Vec::new(),
+            profiles: Vec::new(),
+            policies: Vec::new(),
+        };
+        account.put_policy(aws_pcs_compute_node_policy(partition), now);
+        account
+    }
+
+    /// Roles, profiles and inline policies are found whatever the case of their name, as in IAM.
+    pub(crate) fn role(&self, name: &str) -> Option<&Stored<Role>> {
+        self.roles
+            .iter()
+            .find(|role| role.entity.name.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn profile(&self, name: &str) -> Option<&Stored<InstanceProfile>> {
+        self.profiles
+            .iter()
+            .find(|profile| profile.entity.name.eq_ignore_ascii_case(name))
+    }
+
+    /// ARNs, unlike names, are compared by case.
+    pub(crate) fn policy(&self, arn: &str) -> Option<&Stored<Policy>> {
+        self.policies.iter().find(|policy| policy.entity.arn == arn)
+    }
+
+    pub(crate) fn role_arn(&self, role: &Role) -> String {
+        self.arn("role", &role.path, &role.name)
+    }
+
+    pub(crate) fn profile_arn(&self, profile: &InstanceProfile) -> String {
+        self.arn("instance-profile", &profile.path, &profile.name)
+    }
+
+    fn arn(&self, kind: &str, path: &str, name: &str) -> String {
+        format!("arn:{}:iam::{}:{kind}{path}{name}", self.partition, self.id)
+    }
+
+    /// Puts everything in `seed` into the account, or says what is wrong with it and may leave a part done:
+    /// callers work on a copy.
+    pub(crate) fn plant(&mut self, seed: Seed, now: Timestamp) -> Result<(), SeedError> {
+        for policy in seed.policies {
+            check_policy(&policy)?;
+            self.put_policy(policy, now);
+        }
+        for role in seed.roles {
+            check_role(&role)?;
+            self.put_role(role, now);
+        }
+        for profile in seed.instance_profiles {
+            self.check_profile(&profile)?;
+            self.put_profile(profile, now);
+        }
+        Ok(())
+    }
+
+    fn put_policy(&mut self, policy: Policy, now: Timestamp) {
+        if self
+            .policy(&policy.arn)
+            .is_some_and(|stored| stored.entity == policy)
+        {
+            return;
+        }
+        let id = self.new_id("ANPA", &policy.arn);
+        self.policies.retain(|stored| stored.entity.arn != policy.arn);
+        self.policies.push(Stored {
+            id,
+            created: now,
+            entity: policy,
+        });
+    }
+
+    fn put_role(&mut self, role: Role, now: Timestamp) {
+        if self.role(&role.name).is_some_and(|stored| stored.entity == role) {
+            return;
+        }
+        let id = role.id.clone().unwrap_or_else(|| self.new_id("AROA", &role.name));
+        self.roles
+            .retain(|stored| !stored.entity.name.eq_ignore_ascii_case(&role.name));
+        self.roles.push(Stored {
+            id,
+            created: now,
+            entity: role,
+        });
+    }
+
+    fn put_profile(&mut self, profile: InstanceProfile, now: Timestamp) {
+        if self
+            .profile(&profile.name)
+            .is_some_and(|stored| stored.entity == profile)
+        {
+            return;
+        }
+        let id = profile
+            .id
+            .clone()
+            .unwrap_or_else(|| self.new_id("AIPA", &profile.name));
+        self.profiles
+            .retain(|stored| !stored.entity.name.eq_ignore_ascii_case(&profile.name));
+        self.profiles.push(Stored {
+            id,
+            created: now,
+            entity: profile,
+        });
+    }
+
+    fn check_profile(&self, profile: &InstanceProfile) -> Result<(), SeedError> {
+        check(
+            "instance profile name",
+            &profile.name,
+            validate::is_name(&profile.name, 128),
+        )?;
+        check("path", &profile.path, validate::is_path(&profile.path))?;
+        check_id(profile.id.as_deref(), "AIPA")?;
+        match profile.roles.iter().find(|role| self.role(role).is_none()) {
+            Some(role) => Err(SeedError::UnknownRole {
+                profile: profile.name.clone(),
+                role: role.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn new_id(&mut self, prefix: &str, name: &str) -> String {
+        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        self.serial += 1;
+        let digest = Sha256::digest(format!("{}/{}/{prefix}/{name}", self.id, self.serial));
+        let characters = digest
+            .iter()
+            .take(17)
+            .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
+        prefix
+            .chars()
+            .chain(characters.map(|byte| char::from(*byte)))
+            .collect()
+    }
+
+    /// The account last saved in `dir`, if there is one.
+    pub(crate) fn load(dir: &Path) -> io::Result<Option<Self>> {
+        match std::fs::read(dir.join(FILE)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces what is saved in `dir`, whole: a crash leaves the old file or the new one.
+    pub(crate) fn save(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)?;
+        let temporary = dir.join(format!("{FILE}.new"));
+        let mut file = File::create(&temporary)?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.flush()?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, dir.join(FILE))?;
+        File::open(dir)?.sync_all()
+    }
+}
+
+fn check(entity: &'static str, name: &str, valid: bool) -> Result<(), SeedError> {
+    if valid {
+        Ok(())
+    } else {
+        Err(SeedError::Invalid {
+            entity,
+            name: name.to_owned(),
+        })
+    }
+}
+
+fn check_id(id: Option<&str>, prefix: &'static str) -> Result<(), SeedError> {
+    id.map_or(Ok(()), |id| {
+        check("unique id", id, validate::is_unique_id(id, prefix))
+    })
+}
+
+fn check_role(role: &Role) -> Result<(), SeedError> {
+    check("role name", &role.name, validate::is_name(&role.name, 64))?;
+    check("path", &role.path, validate::is_path(&role.path))?;
+    check_id(role.id.as_deref(), "AROA")?;
+    for arn in role.attached_policies.iter().chain(&role.permissions_boundary) {
+        check("policy ARN", arn, validate::policy_path_and_name(arn).is_some())?;
+    }
+    for policy in &role.inline_policies {
+        check("policy name", &policy.name, validate::is_name(&policy.name, 128))?;
+    }
+    Ok(())
+}
+
+fn check_policy(policy: &Policy) -> Result<(), SeedError> {
+    check(
+        "policy ARN",
+        &policy.arn,
+        validate::policy_path_and_name(&policy.arn).is_some(),
+    )?;
+    if policy
+        .versions
+        .iter()
+        .any(|version| version.id == policy.default_version_id)
+    {
+        return Ok(());
+    }
+    Err(SeedError::UnknownDefaultVersion {
+        arn: policy.arn.clone(),
+    })
+}
+
+/// `AWSPCSComputeNodePolicy` as AWS publishes it (managed policy reference, version 3 of February 2026).
+fn aws_pcs_compute_node_policy(partition: &str) -> Policy {
+    Policy {
+        arn: format!("arn:{partition}:iam::aws:policy/AWSPCSComputeNodePolicy"),
+        description: None,
+        versions: vec![PolicyVersion {
+            id: "v3".to_owned(),
+            document: Document::from(serde_json::json!({
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Effect": "Allow",
+                    "Action": ["pcs:RegisterComputeNodeGroupInstance"],
+                    "Resource": "*"
+                }]
+            })),
+        }],
+        default_version_id: "v3".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> Account {
+        Account::new("123456789012", "aws", Timestamp::UNIX_EPOCH)
+    }
+
+    fn planted(seed: Seed) -> Account {
+        let mut account = account();
+        account.plant(seed, Timestamp::UNIX_EPOCH).unwrap();
+        account
+    }
+
+    #[test]
+    fn ids_have_iam_s_shape_and_are_never_reused() {
+        let mut account = planted(Seed::new().role(Role::new("AWSPCS-a")));
+        let before = account.role("AWSPCS-a").unwrap().id.clone();
+        assert!(validate::is_unique_id(&before, "AROA"), "{before}");
+        let changed = Role::new("AWSPCS-a").attach("arn:aws:iam::aws:policy/ReadOnlyAccess");
+        account
+            .plant(Seed::new().role(changed.clone()), Timestamp::UNIX_EPOCH)
+            .unwrap();
+        let after = account.role("AWSPCS-a").unwrap().id.clone();
+        assert_ne!(before, after);
+        account
+            .plant(Seed::new().role(changed), Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(
+            account.role("AWSPCS-a").unwrap().id,
+            after,
+            "an unchanged role stays the same role"
+        );
+        assert_eq!(account.roles.len(), 1);
+    }
+
+    #[test]
+    fn names_ignore_case_and_arns_do_not() {
+        let arn = "arn:aws:iam::123456789012:policy/team/Boundary";
+        let account = planted(
+            Seed::new()
+                .policy(Policy::new(arn, "{}"))
+                .role(Role::new("AWSPCS-a").path("/aws-pcs/"))
+                .instance_profile(InstanceProfile::new("AWSPCS-p").role("AWSPCS-A")),
+        );
+        let role = account.role("awspcs-A").unwrap();
+        assert_eq!(
+            account.role_arn(&role.entity),
+            "arn:aws:iam::123456789012:role/aws-pcs/AWSPCS-a"
+        );
+        assert!(account.profile("AWSPCS-P").is_some());
+        assert!(account.policy(arn).is_some());
+        assert!(account.policy(&arn.to_lowercase()).is_none());
+    }
+
+    #[test]
+    fn refuses_what_iam_could_not_hold() {
+        let mut account = account();
+        let mut plant = |seed| account.plant(seed, Timestamp::UNIX_EPOCH).unwrap_err();
+        let orphan = Seed::new().instance_profile(InstanceProfile::new("AWSPCS-p").role("AWSPCS-a"));
+        assert!(matches!(plant(orphan), SeedError::UnknownRole { .. }));
+        let long = Seed::new().role(Role::new("a".repeat(65)));
+        assert!(matches!(
+            plant(long),
+            SeedError::Invalid {
+                entity: "role name",
+                ..
+            }
+        ));
+        let short_id = Seed::new().role(Role::new("a").id("AROA"));
+        assert!(matches!(
+            plant(short_id),
+            SeedError::Invalid {
+                entity: "unique id",
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn survives_a_restart() {
+        let dir = std::env::temp_dir().join(format!("iam-emulator-{}", uuid::Uuid::new_v4()));
+        assert!(Account::load(&dir).unwrap().is_none());
+        let account = planted(Seed::new().role(Role::new("AWSPCS-a").tag("team", "hpc")));
+        account.save(&dir).unwrap();
+        let loaded = Account::load(&dir).unwrap().unwrap();
+        assert_eq!(
+            loaded.role("AWSPCS-a").unwrap().entity,
+            account.role("AWSPCS-a").unwrap().entity
+        );
+        assert_eq!(
+            loaded.role("AWSPCS-a").unwrap().id,
+            account.role("AWSPCS-a").unwrap().id
+        );
+        std::fs::write(dir.join(FILE), "{").unwrap();
+        assert!(
+            Account::load(&dir).is_err(),
+            "a broken file is an error, not an empty account"
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

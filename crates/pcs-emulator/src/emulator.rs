@@ -1,0 +1,438 @@
+//! The request path: from an HTTP request to its answer, on one screen, and what is shared between calls.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+
+use crate::action::Action;
+use crate::clock::{self, nanos};
+use crate::context::Context;
+use crate::error::{Error, FieldErrors, StartError};
+use crate::faults::{self, Effect, Fault};
+use crate::model::Model;
+use crate::options::Options;
+use crate::state::{ErrorInfo, Kind, Region, World};
+use crate::store::Store;
+use crate::wire::{self, Caller, Reply};
+use crate::{clusters, control, lifecycle, node_groups, queues, register, server, tags, tokens, validate};
+
+/// How many received calls are remembered; older ones are forgotten.
+const CALLS_MAX: usize = 10_000;
+
+/// A PCS in memory. Clones share one state.
+#[derive(Clone)]
+pub struct Emulator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    model: Arc<Model>,
+    store: Option<Store>,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    world: World,
+    calls: VecDeque<ReceivedCall>,
+    faults: Vec<Fault>,
+}
+
+/// A PCS call as it arrived. Control-plane requests are not calls.
+#[derive(Clone, Debug)]
+pub struct ReceivedCall {
+    /// The last segment of `X-Amz-Target`, known or not.
+    pub action: String,
+    /// From the credential scope; empty when there was none to read.
+    pub access_key_id: String,
+    pub region: String,
+    pub account: String,
+    /// `Null` when the body was not JSON.
+    pub body: Value,
+    /// Status of the answer; `None` when the connection was dropped instead.
+    pub status: Option<StatusCode>,
+}
+
+impl Emulator {
+    /// Starts an emulator, with the state in `options.data_dir` if there is any.
+    pub fn new(options: Options) -> Result<Emulator, StartError> {
+        check_options(&options)?;
+        let model = Model::embedded().map_err(StartError::Model)?;
+        let store = options.data_dir.as_deref().map(Store::open).transpose()?;
+        let world = match &store {
+            Some(store) => store.load()?.unwrap_or_else(World::new),
+            None => World::new(),
+        };
+        let shared = Shared {
+            world,
+            calls: VecDeque::new(),
+            faults: Vec::new(),
+        };
+        Ok(Emulator {
+            inner: Arc::new(Inner {
+                options,
+                model,
+                store,
+                shared: Mutex::new(shared),
+            }),
+        })
+    }
+
+    /// Answers one request. Needs no port and no runtime, and never blocks but for the disk.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a request is consumed, as by every HTTP service"
+    )]
+    pub fn handle(&self, request: Request<Bytes>) -> Reply {
+        let request = &request;
+        if request.uri().path().starts_with(control::PREFIX) {
+            return Reply::Respond(control::handle(self, request));
+        }
+        let caller = wire::caller(request.headers(), &self.inner.options);
+        let body = wire::body(request);
+        let mut shared = self.lock();
+        let (reply, status) = self.answer(&mut shared, request, &caller, &body);
+        remember(&mut shared, request, caller.ok(), body.ok(), status);
+        reply
+    }
+
+    /// Serves HTTP/1.1 with keep-alive until `shutdown`; calls under way are then finished.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        server::serve(self, listener, shutdown).await
+    }
+
+    /// Every PCS call since the start or the last [`clear_calls`](Self::clear_calls); the last 10,000.
+    pub fn calls(&self) -> Vec<ReceivedCall> {
+        self.lock().calls.iter().cloned().collect()
+    }
+
+    pub fn clear_calls(&self) {
+        self.lock().calls.clear();
+    }
+
+    /// Moves the emulator's clock forward; transitions that end by then have ended.
+    pub fn advance(&self, by: Duration) {
+        let mut shared = self.lock();
+        shared.world.clock_offset = shared.world.clock_offset.saturating_add(nanos(by));
+        // A disk that fails here fails the next changing call too, and that one reports it.
+        let _saved = self.save(&shared.world);
+    }
+
+    /// Orders something to go wrong; faults strike in the order they were ordered.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// Forgets every fault ordered and not yet struck.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Forgets all resources, tokens, calls and faults, in every account and Region.
+    pub fn reset(&self) -> io::Result<()> {
+        let mut shared = self.lock();
+        *shared = Shared {
+            world: World::new(),
+            calls: VecDeque::new(),
+            faults: Vec::new(),
+        };
+        self.save(&shared.world)
+    }
+
+    /// Makes the transition under way of a resource (by id or ARN) fail, or else its next one.
+    /// False when no account and Region has such a resource.
+    pub fn fail_resource(&self, id_or_arn: &str, code: &str, message: &str) -> io::Result<bool> {
+        let error = ErrorInfo {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        self.change_world(|region, now| {
+            let found = region
+                .resources
+                .iter_mut()
+                .find(|r| r.id == id_or_arn || r.arn == id_or_arn);
+            found
+                .map(|resource| lifecycle::fail(resource, error.clone(), now))
+                .is_some()
+        })
+    }
+
+    /// Suspends a cluster (by id or ARN) and all it holds, as AWS does to end-of-life schedulers.
+    /// False when no account and Region has such a cluster.
+    pub fn suspend(&self, id_or_arn: &str) -> io::Result<bool> {
+        let lasts = self.inner.options.transition;
+        self.change_world(|region, now| {
+            let named = region
+                .of(Kind::Cluster, None)
+                .find(|c| c.id == id_or_arn || c.arn == id_or_arn);
+            let Some(id) = named.map(|cluster| cluster.id.clone()) else {
+                return false;
+            };
+            for part in &mut region.resources {
+                if part.id == id || part.cluster_id.as_deref() == Some(id.as_str()) {
+                    lifecycle::begin(part, lifecycle::Change::Suspend, now, lasts);
+                }
+            }
+            true
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // A panic under the lock is a bug elsewhere; the state is replaced whole, so it is still sound.
+        self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies `change` to the first Region it returns true for, and stores that.
+    fn change_world(&self, mut change: impl FnMut(&mut Region, i64) -> bool) -> io::Result<bool> {
+        let mut shared = self.lock();
+        let now = clock::now(shared.world.clock_offset);
+        let regions = shared
+            .world
+            .accounts
+            .values_mut()
+            .flat_map(|regions| regions.values_mut());
+        let mut changed = false;
+        for region in regions {
+            lifecycle::settle(region, now);
+            changed = change(region, now);
+            if changed {
+                break;
+            }
+        }
+        if changed {
+            self.save(&shared.world)?;
+        }
+        Ok(changed)
+    }
+
+    fn save(&self, world: &World) -> io::Result<()> {
+        self.inner
+            .store
+            .as_ref()
+            .map_or(Ok(()), |store| store.save(world))
+    }
+
+    /// THE request path: route, caller, action, body, fault, call.
+    fn answer(
+        &self,
+        shared: &mut Shared,
+        request: &Request<Bytes>,
+        caller: &Result<Caller, Error>,
+        body: &Result<Map<String, Value>, Error>,
+    ) -> (Reply, Option<StatusCode>) {
+        let statuses = self.inner.options.http_statuses;
+        let respond = |result: &Result<Value, Error>| {
+            let response = wire::response(result, statuses);
+            let status = response.status();
+            (Reply::Respond(response), Some(status))
+        };
+        if let Err(error) = wire::check_route(request) {
+            return respond(&Err(error));
+        }
+        let (caller, action, body) = match (caller, wire::action(request.headers()), body) {
+            (Ok(caller), Ok(action), Ok(body)) => (caller, action, body),
+            (Err(error), _, _) | (Ok(_), Ok(_), Err(error)) => return refuse(error, statuses),
+            (Ok(_), Err(error), _) => return respond(&Err(error)),
+        };
+        let effect = faults::take(&mut shared.faults, action);
+        let failure = match effect {
+            Some(Effect::Throttle) => return respond(&Err(Error::Throttled)),
+            Some(Effect::Error {
+                status,
+                code,
+                message,
+            }) => {
+                return respond(&Err(Error::Injected {
+                    status,
+                    code,
+                    message,
+                }));
+            }
+            Some(Effect::Garbage(bytes)) => {
+                return (
+                    Reply::Respond(wire::raw(StatusCode::OK, bytes)),
+                    Some(StatusCode::OK),
+                );
+            }
+            Some(Effect::DropBefore) => return (Reply::Drop { applied: false }, None),
+            Some(Effect::DropAfter) => {
+                let _dropped = self.call(shared, caller, action, body, None);
+                return (Reply::Drop { applied: true }, None);
+            }
+            Some(Effect::Delay(by)) => {
+                let response = wire::response(&self.call(shared, caller, action, body, None), statuses);
+                let status = response.status();
+                return (Reply::RespondAfter(by, response), Some(status));
+            }
+            Some(Effect::FailTransition { code, message }) => Some(ErrorInfo { code, message }),
+            None => None,
+        };
+        respond(&self.call(shared, caller, action, body, failure.as_ref()))
+    }
+
+    /// Validates and applies one call; what it changed is on disk when this returns.
+    fn call(
+        &self,
+        shared: &mut Shared,
+        caller: &Caller,
+        action: Action,
+        body: &Map<String, Value>,
+        failure: Option<&ErrorInfo>,
+    ) -> Result<Value, Error> {
+        let cx = Context {
+            options: &self.inner.options,
+            model: &self.inner.model,
+            account: &caller.account,
+            region: &caller.region,
+            now: clock::now(shared.world.clock_offset),
+            failure,
+        };
+        let input = checked(&cx, action, body)?;
+        if !action.changes_state() {
+            let page_key = shared.world.page_key.clone();
+            let mut untouched = Region::default();
+            let region = shared
+                .world
+                .region_mut(cx.account, cx.region)
+                .unwrap_or(&mut untouched);
+            lifecycle::settle(region, cx.now);
+            return apply(&cx, region, action, &input, &page_key);
+        }
+        // A change works on a copy, so that neither an error nor a full disk leaves half of it.
+        let mut region = shared.world.region(cx.account, cx.region);
+        lifecycle::settle(&mut region, cx.now);
+        if let Some(original) = tokens::replay(&cx, &region, action, &input)? {
+            return Ok(original);
+        }
+        let answer = apply(&cx, &mut region, action, &input, &shared.world.page_key)?;
+        tokens::remember(&cx, &mut region, action, &input, &answer);
+        let before = shared.world.put_region(cx.account, cx.region, region);
+        if let Err(error) = self.save(&shared.world) {
+            shared
+                .world
+                .put_region(cx.account, cx.region, before.unwrap_or_default());
+            return Err(Error::Internal(format!("the state could not be stored: {error}")));
+        }
+        Ok(answer)
+    }
+}
+
+/// The input cut to what the model knows, or every field error at once.
+fn checked(cx: &Context<'_>, action: Action, body: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
+    let mut errors = FieldErrors::default();
+    let mut body = body.clone();
+    let lists = matches!(
+        action,
+        Action::ListClusters | Action::ListComputeNodeGroups | Action::ListQueues
+    );
+    if lists && body.get("maxResults").and_then(Value::as_i64) == Some(0) {
+        // "A value of 0 uses the default" (API Reference), though the shape's minimum is 1.
+        body.remove("maxResults");
+    }
+    let input = validate::input(cx.model, action.name(), &body, &mut errors);
+    tags::check_request(&input, &mut errors);
+    match action {
+        Action::CreateCluster => clusters::check_create(cx, &input, &mut errors),
+        Action::CreateComputeNodeGroup => node_groups::check_create(&input, &mut errors),
+        Action::UpdateComputeNodeGroup => node_groups::check_request(&input, &mut errors),
+        Action::CreateQueue | Action::UpdateQueue => queues::check_request(&input, &mut errors),
+        Action::GetCluster
+        | Action::ListClusters
+        | Action::UpdateCluster
+        | Action::DeleteCluster
+        | Action::GetComputeNodeGroup
+        | Action::ListComputeNodeGroups
+        | Action::DeleteComputeNodeGroup
+        | Action::GetQueue
+        | Action::ListQueues
+        | Action::DeleteQueue
+        | Action::ListTagsForResource
+        | Action::TagResource
+        | Action::UntagResource
+        | Action::RegisterComputeNodeGroupInstance => {}
+    }
+    errors.into_result()?;
+    Ok(input)
+}
+
+fn apply(
+    cx: &Context<'_>,
+    region: &mut Region,
+    action: Action,
+    input: &Map<String, Value>,
+    page_key: &str,
+) -> Result<Value, Error> {
+    let children = |region: &Region, kind| {
+        let cluster = cx.cluster(region, input)?;
+        tokens::list(cx, region, kind, Some(&cluster.id), input, page_key)
+    };
+    match action {
+        Action::CreateCluster => clusters::create(cx, region, input),
+        Action::GetCluster => clusters::get(cx, region, input),
+        Action::ListClusters => tokens::list(cx, region, Kind::Cluster, None, input, page_key),
+        Action::UpdateCluster => clusters::update(cx, region, input),
+        Action::DeleteCluster => clusters::delete(cx, region, input),
+        Action::CreateComputeNodeGroup => node_groups::create(cx, region, input),
+        Action::GetComputeNodeGroup => node_groups::get(cx, region, input),
+        Action::ListComputeNodeGroups => children(region, Kind::ComputeNodeGroup),
+        Action::UpdateComputeNodeGroup => node_groups::update(cx, region, input),
+        Action::DeleteComputeNodeGroup => node_groups::delete(cx, region, input),
+        Action::CreateQueue => queues::create(cx, region, input),
+        Action::GetQueue => queues::get(cx, region, input),
+        Action::ListQueues => children(region, Kind::Queue),
+        Action::UpdateQueue => queues::update(cx, region, input),
+        Action::DeleteQueue => queues::delete(cx, region, input),
+        Action::ListTagsForResource => tags::list(region, input),
+        Action::TagResource => tags::tag(cx, region, input),
+        Action::UntagResource => tags::untag(region, input),
+        Action::RegisterComputeNodeGroupInstance => register::register(cx, region, input),
+    }
+}
+
+fn refuse(error: &Error, statuses: crate::options::HttpStatuses) -> (Reply, Option<StatusCode>) {
+    let response: Response<Bytes> = wire::error_response(error, statuses);
+    let status = response.status();
+    (Reply::Respond(response), Some(status))
+}
+
+fn remember(
+    shared: &mut Shared,
+    request: &Request<Bytes>,
+    caller: Option<Caller>,
+    body: Option<Map<String, Value>>,
+    status: Option<StatusCode>,
+) {
+    if shared.calls.len() >= CALLS_MAX {
+        shared.calls.pop_front();
+    }
+    let caller = caller.unwrap_or_else(Caller::unknown);
+    shared.calls.push_back(ReceivedCall {
+        action: wire::target(request.headers()).unwrap_or_default().to_owned(),
+        access_key_id: caller.access_key_id,
+        region: caller.region,
+        account: caller.account,
+        body: body.map_or(Value::Null, Value::Object),
+        status,
+    });
+}
+
+fn check_options(options: &Options) -> Result<(), StartError> {
+    let accounts = std::iter::once(&options.account_id).chain(options.accounts.values());
+    for account in accounts {
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            let message = format!("`{account}` is not an account id of twelve digits");
+            return Err(StartError::Option {
+                name: "account_id",
+                message,
+            });
+        }
+    }
+    Ok(())
+}

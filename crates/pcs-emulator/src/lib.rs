@@ -1,0 +1,40 @@
+//! AWS Parallel Computing Service (PCS) on the wire, without AWS.
+//!
+//! [`Emulator::handle`] turns one `awsJson1_0` request into one answer, with no port and no task;
+//! [`Emulator::serve`] is the same behind a listener. State is plain data ([`Options::data_dir`] keeps it
+//! on disk), and a status is a function of the stored end of its transition and the emulator's clock, so
+//! nothing runs in the background and a test can move time ([`Emulator::advance`]).
+//!
+//! What PCS accepts comes from data (`model/`), so that a new member of PCS's model needs no code here.
+//! What nobody outside AWS knows is listed in the README with the default taken and its switch.
+
+mod action;
+mod clock;
+mod clusters;
+mod context;
+mod control;
+mod emulator;
+mod error;
+mod faults;
+mod gres;
+mod lifecycle;
+mod model;
+mod node_groups;
+mod options;
+mod pattern;
+mod queues;
+mod register;
+mod server;
+mod settings;
+mod state;
+mod store;
+mod tags;
+mod tokens;
+mod validate;
+mod wire;
+
+pub use emulator::{Emulator, ReceivedCall};
+pub use error::StartError;
+pub use faults::{Effect, Fault};
+pub use options::{DeletedIds, HttpStatuses, InstanceProfiles, Options, TokenReuse, UnknownIds};
+pub use wire::Reply;

@@ -1,0 +1,181 @@
+//! The `pcs-emulator` program: flags into options, a listener, one READY line.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+use pcs_emulator::{DeletedIds, Emulator, HttpStatuses, InstanceProfiles, Options, TokenReuse, UnknownIds};
+use tokio::net::TcpListener;
+
+const HELP: &str = "\
+AWS Parallel Computing Service on the wire, for tests and laptops.
+
+Usage: pcs-emulator [OPTIONS]
+
+  --port N                    port to listen on; 0 takes any free one [3001]
+  --host ADDRESS              address to listen on [127.0.0.1]
+  --data-dir DIR              keep the state in DIR over restarts [memory only]
+  --transition-seconds N      how long CREATING and the like last [2]
+  --account-id ID             account of access keys not named otherwise [123456789012]
+  --account KEY=ID            account of one access key; repeatable
+  --http-statuses documented|smithy
+                              400 for every client error, or 402/403/404/409/429 [documented]
+  --no-require-signature      take requests without an Authorization header
+  --default-region NAME       Region of requests without one [us-east-1]
+  --instance-profile ARN      only profiles named so pass iam:PassRole; repeatable [any of the account]
+  --unknown-ids cluster-denied|denied|not-found
+                              answer to ids never issued [cluster-denied]
+  --deleted-ids not-found|as-unknown
+                              answer to ids of resources that are gone [not-found]
+  --token-reuse conflict|validation
+                              answer to a client token with other parameters [conflict]
+  --creatable-versions A,B    scheduler versions CreateCluster takes [those of the API model]
+  --clusters-per-region N     raise or lower the quota [5]
+  --node-groups-per-cluster N [10]
+  --queues-per-cluster N      [10]
+  -h, --help                  this text
+
+Listens, then prints one line: READY {\"pcs\":\"http://127.0.0.1:3001\"}
+";
+
+/// What the command line asks for.
+struct Arguments {
+    host: IpAddr,
+    port: u16,
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let result = match parse(Parser::from_env()) {
+        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(|e| e.to_string()),
+        Ok(Some(arguments)) => run(arguments),
+        Err(error) => Err(format!("{error}; see --help")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("pcs-emulator: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` asks for help.
+fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
+    let mut arguments = Arguments {
+        host: IpAddr::from([127, 0, 0, 1]),
+        port: 3001,
+        options: Options::default(),
+    };
+    let mut profiles = Vec::new();
+    while let Some(argument) = parser.next()? {
+        let flag = match argument {
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            Arg::Long(flag) => flag.to_owned(),
+            Arg::Short(_) | Arg::Value(_) => return Err(argument.unexpected()),
+        };
+        match flag.as_str() {
+            "no-require-signature" => arguments.options.require_signature = false,
+            "port" => arguments.port = parsed(&parser.value()?)?,
+            "host" => arguments.host = parsed(&parser.value()?)?,
+            "instance-profile" => profiles.push(parser.value()?.string()?),
+            _ => set_option(&mut arguments.options, &flag, &mut parser)?,
+        }
+    }
+    if !profiles.is_empty() {
+        let known = move |arn: &str| profiles.iter().any(|profile| profile == arn);
+        arguments.options.instance_profiles = InstanceProfiles::Known(std::sync::Arc::new(known));
+    }
+    Ok(Some(arguments))
+}
+
+fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
+    match flag {
+        "data-dir" => options.data_dir = Some(parser.value()?.into()),
+        "transition-seconds" => options.transition = seconds(&parser.value()?)?,
+        "account-id" => options.account_id = parser.value()?.string()?,
+        "account" => {
+            let pair = parser.value()?.string()?;
+            let (key, account) = pair.split_once('=').ok_or("--account takes KEY=ID")?;
+            options.accounts.insert(key.to_owned(), account.to_owned());
+        }
+        "default-region" => options.default_region = parser.value()?.string()?,
+        "creatable-versions" => {
+            let versions = parser.value()?.string()?;
+            options.creatable_versions = Some(versions.split(',').map(str::to_owned).collect());
+        }
+        "clusters-per-region" => options.clusters_per_region = Some(parsed(&parser.value()?)?),
+        "node-groups-per-cluster" => options.node_groups_per_cluster = Some(parsed(&parser.value()?)?),
+        "queues-per-cluster" => options.queues_per_cluster = Some(parsed(&parser.value()?)?),
+        "http-statuses" | "unknown-ids" | "deleted-ids" | "token-reuse" => {
+            set_assumption(options, flag, &parser.value()?.string()?)?;
+        }
+        _ => return Err(lexopt::Error::UnexpectedOption(format!("--{flag}"))),
+    }
+    Ok(())
+}
+
+/// The switches of what AWS does not document.
+fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), lexopt::Error> {
+    match (flag, value) {
+        ("http-statuses", "documented") => options.http_statuses = HttpStatuses::Documented400,
+        ("http-statuses", "smithy") => options.http_statuses = HttpStatuses::Smithy,
+        ("unknown-ids", "cluster-denied") => options.unknown_ids = UnknownIds::ClusterDenied,
+        ("unknown-ids", "denied") => options.unknown_ids = UnknownIds::Denied,
+        ("unknown-ids", "not-found") => options.unknown_ids = UnknownIds::NotFound,
+        ("deleted-ids", "not-found") => options.deleted_ids = DeletedIds::NotFound,
+        ("deleted-ids", "as-unknown") => options.deleted_ids = DeletedIds::AsUnknown,
+        ("token-reuse", "conflict") => options.token_reuse = TokenReuse::Conflict,
+        ("token-reuse", "validation") => options.token_reuse = TokenReuse::Validation,
+        _ => return Err(format!("--{flag} does not take `{value}`").into()),
+    }
+    Ok(())
+}
+
+fn seconds(value: &OsString) -> Result<Duration, lexopt::Error> {
+    Duration::try_from_secs_f64(parsed(value)?).map_err(|e| e.to_string().into())
+}
+
+fn parsed<T>(value: &OsString) -> Result<T, lexopt::Error>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let text = value.to_str().ok_or("a value is not UTF-8")?;
+    text.parse().map_err(|e: T::Err| format!("`{text}`: {e}").into())
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    let emulator = Emulator::new(arguments.options).map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let address = (arguments.host, arguments.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen: {e}"))?;
+        let address = listener.local_addr().map_err(|e| e.to_string())?;
+        let mut stdout = io::stdout();
+        writeln!(stdout, "READY {{\"pcs\":\"http://{address}\"}}")
+            .and_then(|()| stdout.flush())
+            .map_err(|e| e.to_string())?;
+        emulator
+            .serve(listener, stop_signal())
+            .await
+            .map_err(|e| e.to_string())
+    })
+}
+
+async fn stop_signal() {
+    // Without a handler the signal's default ends the process, which the state on disk survives too.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

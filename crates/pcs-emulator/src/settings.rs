@@ -1,0 +1,214 @@
+//! Custom Slurm, `SlurmDBD` and cgroup settings: PCS takes only what its allow-lists name, and checks each
+//! setting, its context and its scheduler version before it does anything (User Guide,
+//! slurm-custom-settings "Validation and error handling").
+
+use serde_json::{Map, Value};
+
+use crate::error::FieldErrors;
+use crate::model::{Model, SettingRules};
+
+/// What a setting is checked against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// `24.11`
+    pub(crate) version: &'a str,
+    /// Whether the cluster's accounting is on.
+    pub(crate) accounting: bool,
+}
+
+/// Checks `slurmConfiguration.<list>` of a resource against the rules of `scope.<list>`.
+pub(crate) fn check(
+    model: &Model,
+    scope: &str,
+    list: &str,
+    configuration: &Map<String, Value>,
+    around: Surroundings<'_>,
+    errors: &mut FieldErrors,
+) {
+    let Some(rules) = model.rules.settings.get(&format!("{scope}.{list}")) else {
+        return;
+    };
+    let settings = configuration
+        .get(list)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    for (i, setting) in settings.enumerate() {
+        let path = format!("slurmConfiguration.{list}[{i}]");
+        let name = setting
+            .get("parameterName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let value = setting
+            .get("parameterValue")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if rules.allowed.contains(name) {
+            check_setting(rules, &path, name, value, around, errors);
+        } else if !name.is_empty() {
+            errors.push(
+                format!("{path}.parameterName"),
+                format!(
+                    "{name} is not supported here; supported parameters: {}",
+                    listed(&rules.allowed)
+                ),
+            );
+        }
+    }
+}
+
+fn check_setting(
+    rules: &SettingRules,
+    path: &str,
+    name: &str,
+    value: &str,
+    around: Surroundings<'_>,
+    errors: &mut FieldErrors,
+) {
+    let at_name = format!("{path}.parameterName");
+    let at_value = format!("{path}.parameterValue");
+    if let Some(since) = rules
+        .since
+        .get(name)
+        .filter(|since| !is_at_least(around.version, since))
+    {
+        errors.push(&at_name, needs_version(name, since, around.version));
+    }
+    if rules.needs_accounting.contains(name) && !around.accounting {
+        errors.push(
+            &at_name,
+            format!("{name} needs slurmConfiguration.accounting.mode STANDARD"),
+        );
+    }
+    if let Some(minimum) = rules.minimum.get(name)
+        && value.parse::<i64>().map_or(true, |number| number < *minimum)
+    {
+        errors.push(
+            &at_value,
+            format!("{name} must be an integer of at least {minimum}"),
+        );
+    }
+    for option in value.split(',').map(str::trim) {
+        if let Some(options) = rules.options.get(name)
+            && !options.contains(&option.to_ascii_lowercase())
+        {
+            errors.push(&at_value, format!("{option} is not one of {}", listed(options)));
+        }
+        let since = rules
+            .options_since
+            .get(name)
+            .and_then(|options| options.get(option));
+        if let Some(since) = since.filter(|since| !is_at_least(around.version, since)) {
+            errors.push(&at_value, needs_version(option, since, around.version));
+        }
+    }
+}
+
+/// The message for a feature that a cluster's scheduler is too old for.
+pub(crate) fn needs_version(feature: &str, since: &str, version: &str) -> String {
+    format!("{feature} needs scheduler version {since} or later; the cluster's is {version}")
+}
+
+/// Slurm versions are `YY.MM`, so they order as pairs of numbers.
+pub(crate) fn is_at_least(version: &str, since: &str) -> bool {
+    parts(version) >= parts(since)
+}
+
+fn parts(version: &str) -> Option<(u16, u16)> {
+    let (year, month) = version.split_once('.')?;
+    Some((year.parse().ok()?, month.parse().ok()?))
+}
+
+fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    names
+        .into_iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Surroundings, check};
+    use crate::error::FieldErrors;
+    use crate::model::Model;
+
+    fn wrong(scope: &str, settings: &[(&str, &str)], version: &str, accounting: bool) -> Vec<String> {
+        let model = Model::embedded().unwrap();
+        let list: Vec<Value> = settings
+            .iter()
+            .map(|(n, v)| json!({"parameterName": n, "parameterValue": v}))
+            .collect();
+        let configuration = json!({"slurmCustomSettings": list});
+        let mut errors = FieldErrors::default();
+        let around = Surroundings { version, accounting };
+        let configuration = configuration.as_object().unwrap();
+        check(
+            &model,
+            scope,
+            "slurmCustomSettings",
+            configuration,
+            around,
+            &mut errors,
+        );
+        errors
+            .0
+            .into_iter()
+            .map(|e| e.name.replace("slurmConfiguration.slurmCustomSettings", ""))
+            .collect()
+    }
+
+    #[test]
+    fn each_scope_has_its_own_allow_list() {
+        assert!(wrong("cluster", &[("Prolog", "/p.sh")], "25.05", false).is_empty());
+        assert_eq!(
+            wrong("queue", &[("Prolog", "/p.sh")], "25.05", false),
+            ["[0].parameterName"]
+        );
+        assert_eq!(
+            wrong("cluster", &[("prolog", "/p.sh")], "25.05", false),
+            ["[0].parameterName"]
+        );
+        assert!(wrong("queue", &[("MaxTime", "10")], "25.05", false).is_empty());
+    }
+
+    #[test]
+    fn values_are_checked_where_the_guide_says_so() {
+        assert_eq!(
+            wrong("cluster", &[("MinJobAge", "4")], "25.05", false),
+            ["[0].parameterValue"]
+        );
+        assert!(wrong("cluster", &[("MinJobAge", "5")], "25.05", false).is_empty());
+        let enforce = |v| wrong("cluster", &[("AccountingStorageEnforce", v)], "25.05", true);
+        assert!(enforce("associations,QoS").is_empty());
+        assert_eq!(enforce("associations,wckeys"), ["[0].parameterValue"]);
+        let off = wrong(
+            "cluster",
+            &[("AccountingStorageEnforce", "limits")],
+            "25.05",
+            false,
+        );
+        assert_eq!(off, ["[0].parameterName"]);
+    }
+
+    #[test]
+    fn settings_and_options_have_their_first_version() {
+        let socket = |version| {
+            wrong(
+                "cluster",
+                &[("SelectTypeParameters", "CR_Socket")],
+                version,
+                false,
+            )
+        };
+        assert_eq!(socket("25.05"), ["[0].parameterValue"]);
+        assert!(socket("25.11").is_empty());
+        assert_eq!(
+            wrong("computeNodeGroup", &[("Sockets", "2")], "25.05", false),
+            ["[0].parameterName"]
+        );
+        assert!(wrong("computeNodeGroup", &[("Sockets", "2")], "26.05", false).is_empty());
+    }
+}

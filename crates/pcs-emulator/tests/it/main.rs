@@ -1,0 +1,18 @@
+//! The crate's one integration binary: PCS's documented behaviour, case by case, through
+//! `Emulator::handle`. Expectations are AWS's: the API Reference, the User Guide and the smoke tests.
+
+// `cfg(test)` tells clippy what a test binary is already: code that may fail loudly.
+#[cfg(test)]
+mod clusters;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod node_groups;
+#[cfg(test)]
+mod queues;
+#[cfg(test)]
+mod wire;
+#[cfg(test)]
+mod world;

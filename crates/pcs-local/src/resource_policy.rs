@@ -1,0 +1,94 @@
+//! The API's resource policy as the template deploys it: an explicit Deny for every principal but the API user
+//! role. In one account an identity policy alone would let a caller in, so only a Deny keeps others out.
+
+use crate::credentials::{API_USER_ROLE, Identity};
+use crate::gateway_response::{Rejection, ResponseType};
+use crate::proxy_event::Api;
+
+/// Who may pass.
+#[derive(Clone, Debug)]
+pub struct ResourcePolicy {
+    allowed_principal_arn: String,
+}
+
+impl ResourcePolicy {
+    /// Only sessions of `arn:aws:iam::ACCOUNT:role/PcsApiUserRole` pass.
+    pub fn api_user_role(account_id: &str) -> Self {
+        Self {
+            allowed_principal_arn: format!("arn:aws:iam::{account_id}:role/{API_USER_ROLE}"),
+        }
+    }
+
+    /// Whether `identity` may invoke `method` on `path` (raw, with its leading slash) of `api`.
+    pub fn check(&self, identity: &Identity, api: &Api, method: &str, path: &str) -> Result<(), Rejection> {
+        if identity.principal_arn() == self.allowed_principal_arn {
+            return Ok(());
+        }
+        let message = format!(
+            "User: {} is not authorized to perform: execute-api:Invoke on resource: {} with an explicit deny",
+            identity.arn,
+            masked_method_arn(api, method, path)
+        );
+        Err(Rejection::new(
+            ResponseType::AccessDenied,
+            "AccessDeniedException",
+            message,
+        ))
+    }
+}
+
+/// The ARN as API Gateway shows it to strangers: of the account, the last four digits.
+fn masked_method_arn(api: &Api, method: &str, path: &str) -> String {
+    let hidden = api.account_id.chars().count().saturating_sub(4);
+    let last: String = api.account_id.chars().skip(hidden).collect();
+    format!(
+        "arn:aws:execute-api:{}:{}{last}:{}/{}/{method}{path}",
+        api.region,
+        "*".repeat(hidden),
+        api.api_id,
+        api.stage
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Credentials;
+
+    fn check(access_key_id: &str) -> Result<(), Rejection> {
+        let credentials = Credentials::built_in("123456789012");
+        let identity = &credentials.get(access_key_id).unwrap().identity;
+        let api = Api::local("us-east-1");
+        ResourcePolicy::api_user_role(&api.account_id).check(identity, &api, "GET", "/v1/clusters")
+    }
+
+    #[test]
+    fn only_the_user_role_passes() {
+        assert_eq!(check("AKIAIOSFODNN7EXAMPLE"), Ok(()));
+        let rejection = check("AKIAI44QH8DHBEXAMPLE").unwrap_err();
+        assert_eq!(
+            (rejection.status(), rejection.error_type()),
+            (403, "AccessDeniedException")
+        );
+        // Worded as API Gateway words it.
+        assert_eq!(
+            rejection.message(),
+            "User: arn:aws:sts::123456789012:assumed-role/OutsiderRole/visitor is not authorized to perform: \
+             execute-api:Invoke on resource: \
+             arn:aws:execute-api:us-east-1:********9012:a1b2c3d4e5/prod/GET/v1/clusters with an explicit deny"
+        );
+    }
+
+    #[test]
+    fn a_role_of_that_name_in_another_account_does_not_pass() {
+        let api = Api::local("us-east-1");
+        let foreign = Credentials::built_in("999999999999");
+        let identity = &foreign.get("AKIAIOSFODNN7EXAMPLE").unwrap().identity;
+        let policy = ResourcePolicy::api_user_role(&api.account_id);
+        assert!(policy.check(identity, &api, "GET", "/v1/clusters").is_err());
+        let mut user = identity.clone();
+        user.kind = crate::credentials::PrincipalKind::User;
+        user.arn = "arn:aws:iam::123456789012:user/PcsApiUserRole".to_owned();
+        assert!(policy.check(&user, &api, "GET", "/v1/clusters").is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! The HTTP side: a request in, API Gateway's part, the function, an answer out.
+//!
+//! The function is `pcs_api::lambda::handle`, given the proxy event as its raw payload, exactly as the Lambda
+//! runtime gives it.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use jiff::Timestamp;
+use lambda_http::aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings::Body};
+use lambda_runtime::{Context, LambdaEvent};
+use pcs_api::{gateway::Gateway, lambda};
+use serde_json::{Value, value::to_raw_value};
+use tokio::net::TcpListener;
+
+use crate::{
+    api_gateway::ApiGateway,
+    contract::Contract,
+    credentials::Credentials,
+    gateway_response::GatewayAnswer,
+    proxy_event::Api,
+    request::{self, ReceivedRequest},
+    resource_policy::ResourcePolicy,
+};
+
+/// The contract that the gateway was built from.
+const CONTRACT: &str = include_str!("../../../openapi/pcs-api.yaml");
+/// API Gateway's limit of a payload.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// A client that sends no complete request header within this time is not waited for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// API Gateway and the function behind it.
+#[derive(Debug)]
+pub struct Shell {
+    front: ApiGateway,
+    gateway: Gateway,
+    function_timeout: Duration,
+}
+
+impl Shell {
+    pub fn new(
+        gateway: Gateway,
+        api: Api,
+        credentials: Credentials,
+        function_timeout: Duration,
+    ) -> Result<Shell, String> {
+        let contract = Contract::parse(CONTRACT).map_err(|error| error.to_string())?;
+        let policy = ResourcePolicy::api_user_role(&api.account_id);
+        Ok(Shell {
+            front: ApiGateway {
+                api,
+                contract,
+                credentials,
+                policy,
+            },
+            gateway,
+            function_timeout,
+        })
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let received = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(body) => ReceivedRequest::from_parts(&parts, body.to_bytes(), peer.ip()),
+            Err(_) => Err(request::too_large()),
+        };
+        match self.front.admit(received, Timestamp::now()) {
+            Err(answer) => rejected(&answer),
+            Ok(event) => self.invoke(&event).await,
+        }
+    }
+
+    async fn invoke(&self, event: &Value) -> Response<Full<Bytes>> {
+        let request_id = event
+            .pointer("/requestContext/requestId")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let Ok(payload) = to_raw_value(event) else {
+            return failed(request_id);
+        };
+        let mut context = Context::default();
+        context.request_id = uuid::Uuid::new_v4().to_string();
+        context.deadline = self.deadline();
+        let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, context));
+        // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
+        match tokio::time::timeout(self.function_timeout, invocation).await {
+            Ok(response) => returned(response, request_id).unwrap_or_else(|| failed(request_id)),
+            Err(_) => failed(request_id),
+        }
+    }
+
+    /// Milliseconds since the epoch, as the runtime's header says it.
+    fn deadline(&self) -> u64 {
+        let at = SystemTime::now() + self.function_timeout;
+        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Serves until `shutdown`; calls under way are then finished.
+pub async fn serve(
+    shell: Arc<Shell>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut shutdown = pin!(shutdown);
+    let connections = GracefulShutdown::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = &mut shutdown => break,
+        };
+        stream.set_nodelay(true)?;
+        let shell = Arc::clone(&shell);
+        let service = service_fn(move |request| {
+            let shell = Arc::clone(&shell);
+            async move { Ok::<_, Infallible>(shell.answer(request, peer).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    connections.shutdown().await;
+    Ok(())
+}
+
+/// API Gateway's own answer.
+fn rejected(answer: &GatewayAnswer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in &answer.headers {
+        if let Ok(value) = header::HeaderValue::from_str(value) {
+            response.headers_mut().insert(*name, value);
+        }
+    }
+    response
+}
+
+/// The function's answer; `None` when API Gateway could not use it.
+fn returned(answer: ApiGatewayProxyResponse, request_id: &str) -> Option<Response<Full<Bytes>>> {
+    let body = match answer.body {
+        None | Some(Body::Empty) => Bytes::new(),
+        Some(Body::Text(text)) => Bytes::from(text),
+        Some(Body::Binary(bytes)) => Bytes::from(bytes),
+        Some(_) => return None,
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = StatusCode::from_u16(u16::try_from(answer.status_code).ok()?).ok()?;
+    *response.headers_mut() = answer.headers;
+    response.headers_mut().extend(answer.multi_value_headers);
+    response.headers_mut().insert(
+        "x-amzn-requestid",
+        header::HeaderValue::from_str(request_id).ok()?,
+    );
+    Some(response)
+}
+
+/// What API Gateway answers when the function gave nothing usable.
+fn failed(request_id: &str) -> Response<Full<Bytes>> {
+    let body = serde_json::json!({
+        "message": "Internal server error", "code": "BadGatewayException", "requestId": request_id,
+    });
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

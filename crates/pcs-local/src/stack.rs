@@ -1,0 +1,347 @@
+//! The whole product in one process: gateway, PCS, IAM and DynamoDB, each on a loopback port of its own.
+//!
+//! The gateway talks to the others over HTTP with its own SDK clients, so nothing of its path is replaced. An
+//! endpoint given by `AWS_ENDPOINT_URL_*` is used instead of the embedded part.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use dynoxide::Database;
+use pcs_api::{
+    config::{Config, ConfigError},
+    gateway::Gateway,
+    guardrails::allowlist,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{audit_table, credentials::Credentials, proxy_event::Api, seed, server};
+
+/// AWS's documentation account and the deployment constants that events carry.
+const ACCOUNT_ID: &str = "123456789012";
+const REST_API_ID: &str = "a1b2c3d4e5";
+const STAGE: &str = "prod";
+const REGION: &str = "us-east-1";
+const AUDIT_TABLE: &str = "pcs-api-audit";
+
+/// What the person who starts it may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Ports; 0 takes any free one.
+    pub gateway_port: u16,
+    pub pcs_port: u16,
+    pub iam_port: u16,
+    pub dynamodb_port: u16,
+    /// Folder that keeps all state over a restart; `None` keeps it in memory.
+    pub data_dir: Option<PathBuf>,
+    /// How long CREATING and the like last.
+    pub transition: Duration,
+    /// More access keys than the built-in ones.
+    pub credentials: Option<PathBuf>,
+    /// The function's time limit.
+    pub function_timeout: Duration,
+    /// `PCS_API_*` and `AWS_ENDPOINT_URL_*` values that replace the local ones.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            gateway_port: 0,
+            pcs_port: 0,
+            iam_port: 0,
+            dynamodb_port: 0,
+            data_dir: None,
+            transition: Duration::from_secs(2),
+            credentials: None,
+            function_timeout: Duration::from_secs(28),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why the stack did not start.
+#[derive(Debug)]
+pub enum StartError {
+    Config(ConfigError),
+    Port { port: u16, error: io::Error },
+    DataDir { path: PathBuf, error: String },
+    Credentials(String),
+    Emulator(String),
+    Table(String),
+}
+
+impl StartError {
+    pub(crate) fn table(error: &(dyn Error + 'static)) -> StartError {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        StartError::Table(text)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Config(error) => write!(f, "{error}"),
+            StartError::Port { port, error } => {
+                write!(
+                    f,
+                    "port {port} of 127.0.0.1 cannot be used: {error}; choose another, or 0 for any free one"
+                )
+            }
+            StartError::DataDir { path, error } => write!(f, "the data folder `{}`: {error}", path.display()),
+            StartError::Credentials(error) => write!(f, "the credentials file: {error}"),
+            StartError::Emulator(error) => write!(f, "an emulator did not start: {error}"),
+            StartError::Table(error) => write!(f, "the audit table could not be created: {error}"),
+        }
+    }
+}
+
+impl Error for StartError {}
+
+/// Everything that runs, until it is dropped.
+pub struct Stack {
+    pub gateway: String,
+    pub pcs: String,
+    pub iam: String,
+    pub dynamodb: String,
+    /// Handles to the embedded parts, for tests.
+    pub pcs_emulator: pcs_emulator::Emulator,
+    pub iam_emulator: iam_emulator::Emulator,
+    variables: BTreeMap<String, String>,
+    stop: watch::Sender<bool>,
+    servers: JoinSet<()>,
+}
+
+impl Stack {
+    /// Starts everything and returns when all of it listens.
+    pub async fn start(options: Options) -> Result<Stack, StartError> {
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+
+        let (iam_listener, iam) = listen(options.iam_port).await?;
+        let iam_emulator = iam_emulator(&options)?;
+        let serving = iam_emulator.clone().serve(iam_listener, until(stopped.clone()));
+        servers.spawn(async move { report("IAM", serving.await) });
+
+        let (pcs_listener, pcs) = listen(options.pcs_port).await?;
+        let pcs_emulator = pcs_emulator(&options, &iam_emulator)?;
+        let serving = pcs_emulator.clone().serve(pcs_listener, until(stopped.clone()));
+        servers.spawn(async move { report("PCS", serving.await) });
+
+        let (dynamodb_listener, dynamodb) = listen(options.dynamodb_port).await?;
+        let serving = dynoxide::server::serve_with_shutdown(
+            dynamodb_listener,
+            database(&options)?,
+            until(stopped.clone()),
+        );
+        servers.spawn(async move { report("DynamoDB", serving.await) });
+
+        let endpoints = Endpoints {
+            pcs: &pcs,
+            iam: &iam,
+            dynamodb: &dynamodb,
+        };
+        let variables = variables(&options, &endpoints);
+        let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
+        audit_table::create(&dynamodb_client(&config), &config.audit.table).await?;
+
+        let (listener, gateway) = listen(options.gateway_port).await?;
+        let credentials = credentials(&options)?;
+        let api = api(&config);
+        let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
+            .map_err(StartError::Emulator)?;
+        let serving = server::serve(Arc::new(shell), listener, until(stopped));
+        servers.spawn(async move { report("the gateway", serving.await) });
+
+        Ok(Stack {
+            gateway,
+            pcs,
+            iam,
+            dynamodb,
+            pcs_emulator,
+            iam_emulator,
+            variables,
+            stop,
+            servers,
+        })
+    }
+
+    /// The gateway's environment: what a Lambda binary needs to behave as this stack does.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// The line that says where everything listens.
+    pub fn ready_line(&self) -> String {
+        let urls = serde_json::json!({
+            "gateway": self.gateway, "pcs": self.pcs, "iam": self.iam, "dynamodb": self.dynamodb,
+        });
+        format!("READY {urls}")
+    }
+
+    /// Stops all servers; calls under way end first.
+    pub async fn stop(mut self) {
+        // Only fails when every server is gone already.
+        let _ = self.stop.send(true);
+        while self.servers.join_next().await.is_some() {}
+    }
+}
+
+struct Endpoints<'a> {
+    pcs: &'a str,
+    iam: &'a str,
+    dynamodb: &'a str,
+}
+
+/// The environment that the deployment would give the function.
+fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
+    let policies = allowlist::documented("aws", ACCOUNT_ID).join(",");
+    let local = [
+        ("PCS_API_REGION_SCOPE", "*"),
+        ("PCS_API_ACCOUNT_ID", ACCOUNT_ID),
+        ("PCS_API_PARTITION", "aws"),
+        ("PCS_API_REST_API_ID", REST_API_ID),
+        ("PCS_API_STAGE", STAGE),
+        ("PCS_API_AUDIT_TABLE", AUDIT_TABLE),
+        ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
+        ("PCS_API_ADDITIONAL_IAM_POLICIES", &policies),
+        ("PCS_API_PERMISSIONS_BOUNDARY", ""),
+        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
+        ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
+        ("PCS_API_LOG_LEVEL", "WARN"),
+        ("AWS_REGION", REGION),
+        // The function's own role, as far as the emulators can tell one from another.
+        ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL_PCS", endpoints.pcs),
+        ("AWS_ENDPOINT_URL_IAM", endpoints.iam),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb),
+    ];
+    let mut variables: BTreeMap<String, String> = local
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    variables.extend(options.variables.clone());
+    variables
+}
+
+fn iam_emulator(options: &Options) -> Result<iam_emulator::Emulator, StartError> {
+    let emulator = iam_emulator::Emulator::new(iam_emulator::Options {
+        account_id: ACCOUNT_ID.to_owned(),
+        data_dir: folder(options, "iam")?,
+        ..iam_emulator::Options::default()
+    })
+    .map_err(|error| StartError::Emulator(error.to_string()))?;
+    emulator
+        .seed(seed::profiles())
+        .map_err(|error| StartError::Emulator(error.to_string()))?;
+    Ok(emulator)
+}
+
+/// PCS passes the profiles that the IAM beside it has: there is no other way to have a role passed.
+fn pcs_emulator(
+    options: &Options,
+    iam: &iam_emulator::Emulator,
+) -> Result<pcs_emulator::Emulator, StartError> {
+    let iam = iam.clone();
+    pcs_emulator::Emulator::new(pcs_emulator::Options {
+        transition: options.transition,
+        account_id: ACCOUNT_ID.to_owned(),
+        data_dir: folder(options, "pcs")?,
+        instance_profiles: pcs_emulator::InstanceProfiles::Known(Arc::new(move |arn| {
+            iam.instance_profile_exists(arn)
+        })),
+        ..pcs_emulator::Options::default()
+    })
+    .map_err(|error| StartError::Emulator(error.to_string()))
+}
+
+fn database(options: &Options) -> Result<Database, StartError> {
+    let Some(folder) = folder(options, "dynamodb")? else {
+        return Database::memory().map_err(|error| StartError::Emulator(error.to_string()));
+    };
+    let file = folder.join("tables.sqlite");
+    let path = file.to_string_lossy();
+    Database::new(&path).map_err(|error| StartError::DataDir {
+        path: file.clone(),
+        error: error.to_string(),
+    })
+}
+
+/// A folder of its own for each part, made if need be.
+fn folder(options: &Options, part: &str) -> Result<Option<PathBuf>, StartError> {
+    let Some(path) = options.data_dir.as_ref().map(|folder| folder.join(part)) else {
+        return Ok(None);
+    };
+    std::fs::create_dir_all(&path).map_err(|error| StartError::DataDir {
+        path: path.clone(),
+        error: error.to_string(),
+    })?;
+    Ok(Some(path))
+}
+
+fn credentials(options: &Options) -> Result<Credentials, StartError> {
+    let mut credentials = Credentials::built_in(ACCOUNT_ID);
+    if let Some(path) = &options.credentials {
+        credentials
+            .load(path)
+            .map_err(|error| StartError::Credentials(error.to_string()))?;
+    }
+    Ok(credentials)
+}
+
+fn api(config: &Config) -> Api {
+    Api {
+        account_id: config.deployment.account_id.clone(),
+        api_id: config.deployment.rest_api_id.clone(),
+        stage: config.deployment.stage.clone(),
+        region: config.aws.region.clone(),
+    }
+}
+
+fn dynamodb_client(config: &Config) -> aws_sdk_dynamodb::Client {
+    let aws = &config.aws;
+    let credentials = aws_credential_types::Credentials::from_keys(
+        &aws.access_key_id,
+        &aws.secret_access_key,
+        aws.session_token.clone(),
+    );
+    let mut builder = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new(aws.region.clone()))
+        .credentials_provider(credentials)
+        .http_client(pcs_api::aws::http_client());
+    builder.set_endpoint_url(aws.dynamodb_endpoint.clone());
+    aws_sdk_dynamodb::Client::from_conf(builder.build())
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
+    let fault = |error| StartError::Port { port, error };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let url = format!("http://{}", listener.local_addr().map_err(fault)?);
+    Ok((listener, url))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A dropped sender means the stack is gone: that is a stop too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn report<E: fmt::Display>(part: &str, ended: Result<(), E>) {
+    if let Err(error) = ended {
+        tracing::error!(part, %error, "a server ended");
+    }
+}

@@ -1,0 +1,268 @@
+//! Every environment variable, parsed and checked once, all mistakes reported at once. Nothing defaults to open:
+//! a missing or wrong value stops the start with a message that names the variable.
+
+use std::fmt;
+
+use crate::{contract, guardrails::Policy, guardrails::allowlist::Allowlist, guardrails::boundary::Boundary};
+
+/// The whole configuration. Taken apart in `main.rs`; nobody carries it along.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub deployment: Deployment,
+    pub regions: Regions,
+    pub policy: Policy,
+    pub audit: AuditConfig,
+    pub log_level: LogLevel,
+    pub aws: AwsConfig,
+}
+
+/// Which API this is: what a genuine event must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    pub account_id: String,
+    pub partition: String,
+    pub rest_api_id: String,
+    pub stage: String,
+}
+
+/// The Regions that callers may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regions {
+    /// The function's own Region, used when a request names none.
+    pub default: String,
+    /// `None` = every Region of the contract.
+    pub only: Option<String>,
+}
+
+impl Regions {
+    pub fn allows(&self, region: &str) -> bool {
+        contract::REGIONS.contains(&region) && self.only.as_deref().is_none_or(|only| only == region)
+    }
+
+    pub fn refusal(&self) -> String {
+        match &self.only {
+            Some(only) => format!("must be {only}: this deployment reaches no other Region"),
+            None => format!("must be one of {}", contract::REGIONS.join(", ")),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    pub table: String,
+    pub retention_days: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// What the SDK clients need; on Lambda all of it is in the environment, so no credential chain is searched.
+#[derive(Clone)]
+pub struct AwsConfig {
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    pub pcs_endpoint: Option<String>,
+    pub iam_endpoint: Option<String>,
+    pub dynamodb_endpoint: Option<String>,
+}
+
+impl fmt::Debug for AwsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsConfig")
+            .field("region", &self.region)
+            .field("pcs_endpoint", &self.pcs_endpoint)
+            .field("iam_endpoint", &self.iam_endpoint)
+            .field("dynamodb_endpoint", &self.dynamodb_endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every variable that is missing or wrong, one sentence each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not usable: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the configuration from `variable`, mostly the process environment.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let mut read = Reader {
+            variable: &variable,
+            errors: Vec::new(),
+        };
+        let account_id = read.checked("PCS_API_ACCOUNT_ID", "12 digits", |v| {
+            v.len() == 12 && v.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        let partition = read.checked("PCS_API_PARTITION", "a partition such as `aws`", |v| {
+            v == "aws" || v.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty())
+        });
+        let rest_api_id = read.checked("PCS_API_REST_API_ID", "a REST API id", |v| {
+            !v.is_empty() && v.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        let stage = read.checked("PCS_API_STAGE", "a stage name", |v| {
+            !v.is_empty() && v != "test-invoke-stage"
+        });
+        let region = read.checked("AWS_REGION", "a Region in which PCS exists", |v| {
+            contract::REGIONS.contains(&v)
+        });
+        let scope = read.checked(
+            "PCS_API_REGION_SCOPE",
+            "`*` or a Region in which PCS exists",
+            |v| v == "*" || contract::REGIONS.contains(&v),
+        );
+        let table = read.checked(
+            "PCS_API_AUDIT_TABLE",
+            "a table name of 3 to 255 characters",
+            |v| (3..=255).contains(&v.len()),
+        );
+        let retention_days = read.parsed(
+            "PCS_API_AUDIT_RETENTION_DAYS",
+            "a number of days from 1 to 3653",
+            |v| v.parse().ok().filter(|days| (1..=3653).contains(days)),
+        );
+        let allowlist = read.allowlist("PCS_API_ADDITIONAL_IAM_POLICIES");
+        let boundary = read.boundary("PCS_API_PERMISSIONS_BOUNDARY");
+        read.parsed(
+            "PCS_API_ENABLE_IAM_ADMIN_ACCESS",
+            "`false`; this version creates no roles",
+            |v| (v == "false").then_some(()),
+        );
+        let instance_registration =
+            read.parsed("PCS_API_ENABLE_INSTANCE_REGISTRATION", "`true` or `false`", |v| {
+                v.parse::<bool>().ok()
+            });
+        let log_level = read.parsed("PCS_API_LOG_LEVEL", "ERROR, WARN, INFO or DEBUG", LogLevel::parse);
+        let aws = AwsConfig {
+            region: region.clone(),
+            access_key_id: read.checked("AWS_ACCESS_KEY_ID", "an access key id", |v| !v.is_empty()),
+            secret_access_key: read
+                .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
+            session_token: variable("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+            pcs_endpoint: read.endpoint("AWS_ENDPOINT_URL_PCS"),
+            iam_endpoint: read.endpoint("AWS_ENDPOINT_URL_IAM"),
+            dynamodb_endpoint: read.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+        };
+        let (
+            Some(retention_days),
+            Some(allowlist),
+            Some(boundary),
+            Some(instance_registration),
+            Some(log_level),
+            [],
+        ) = (
+            retention_days,
+            allowlist,
+            boundary,
+            instance_registration,
+            log_level,
+            read.errors.as_slice(),
+        )
+        else {
+            return Err(ConfigError(read.errors));
+        };
+        Ok(Config {
+            policy: Policy {
+                account_id: account_id.clone(),
+                partition: partition.clone(),
+                allowlist,
+                boundary,
+                instance_registration,
+            },
+            deployment: Deployment {
+                account_id,
+                partition,
+                rest_api_id,
+                stage,
+            },
+            regions: Regions {
+                default: region,
+                only: (scope != "*").then_some(scope),
+            },
+            audit: AuditConfig {
+                table,
+                retention_days,
+            },
+            log_level,
+            aws,
+        })
+    }
+}
+
+impl LogLevel {
+    fn parse(text: &str) -> Option<LogLevel> {
+        match text {
+            "ERROR" => Some(LogLevel::Error),
+            "WARN" => Some(LogLevel::Warn),
+            "INFO" => Some(LogLevel::Info),
+            "DEBUG" => Some(LogLevel::Debug),
+            _ => None,
+        }
+    }
+}
+
+/// Collects every mistake instead of stopping at the first.
+struct Reader<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn parsed<T>(&mut self, name: &str, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let parsed = (self.variable)(name).as_deref().and_then(parse);
+        if parsed.is_none() {
+            self.errors.push(format!("{name} must be {wanted}"));
+        }
+        parsed
+    }
+
+    fn checked(&mut self, name: &str, wanted: &str, good: impl FnOnce(&str) -> bool) -> String {
+        self.parsed(name, wanted, |value| good(value).then(|| value.to_owned()))
+            .unwrap_or_default()
+    }
+
+    fn allowlist(&mut self, name: &str) -> Option<Allowlist> {
+        let Some(text) = (self.variable)(name) else {
+            self.errors.push(format!(
+                "{name} must be a comma-separated list of policy ARN patterns (empty: none pass)"
+            ));
+            return None;
+        };
+        match Allowlist::parse(&text) {
+            Ok(allowlist) => Some(allowlist),
+            Err(faults) => {
+                self.errors
+                    .extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+                None
+            }
+        }
+    }
+
+    fn boundary(&mut self, name: &str) -> Option<Boundary> {
+        self.parsed(
+            name,
+            "a policy ARN, or empty for no permissions boundary",
+            Boundary::parse,
+        )
+    }
+
+    fn endpoint(&mut self, name: &str) -> Option<String> {
+        let value = (self.variable)(name).filter(|value| !value.is_empty())?;
+        if !value.starts_with("http://") && !value.starts_with("https://") {
+            self.errors.push(format!("{name} must be an http or https URL"));
+        }
+        Some(value)
+    }
+}

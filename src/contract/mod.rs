@@ -1,0 +1,116 @@
+//! The contract as data: what `build/` made of `openapi/pcs-api.yaml`.
+//!
+//! Nothing here is written by hand but the shapes of the tables; a new PCS member is a change of the contract
+//! file only.
+
+mod pattern;
+
+use crate::operations::Operation;
+
+pub use pattern::Pattern;
+use pattern::{Automaton, State};
+
+/// One operation's entry: where it is found and what it takes.
+#[derive(Debug)]
+pub struct Route {
+    /// Upper-case HTTP method.
+    pub method: &'static str,
+    /// API Gateway's resource path, templates included: `/v1/clusters/{clusterIdentifier}`.
+    pub resource: &'static str,
+    /// HTTP status of success.
+    pub success: u16,
+    /// Whether the operation changes anything (`x-pcs-mutation`).
+    pub mutation: bool,
+    pub parameters: &'static [Parameter],
+    /// Schema of the JSON body; `None` when the operation takes none.
+    pub body: Option<&'static Schema>,
+}
+
+#[derive(Debug)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub location: Location,
+    pub required: bool,
+    pub schema: &'static Schema,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location {
+    Path,
+    Query,
+}
+
+/// The part of JSON Schema that the contract uses. Lengths count characters, as PCS's model does.
+#[derive(Debug)]
+pub enum Schema {
+    String {
+        min_length: u32,
+        max_length: u32,
+        pattern: Option<&'static Pattern>,
+        choices: &'static [&'static str],
+    },
+    Integer {
+        minimum: i64,
+        maximum: i64,
+    },
+    Boolean,
+    Array {
+        items: &'static Schema,
+        min_items: u32,
+        max_items: u32,
+    },
+    Map {
+        values: &'static Schema,
+        min_entries: u32,
+        max_entries: u32,
+        key_min_length: u32,
+        key_max_length: u32,
+    },
+    Object {
+        members: &'static [Member],
+    },
+}
+
+#[derive(Debug)]
+pub struct Member {
+    pub name: &'static str,
+    pub required: bool,
+    pub schema: &'static Schema,
+}
+
+impl Schema {
+    /// Whether an object of this schema has the member.
+    pub fn has_member(&self, name: &str) -> bool {
+        match self {
+            Schema::Object { members } => members.iter().any(|member| member.name == name),
+            Schema::String { .. }
+            | Schema::Integer { .. }
+            | Schema::Boolean
+            | Schema::Array { .. }
+            | Schema::Map { .. } => false,
+        }
+    }
+}
+
+impl Route {
+    /// Whether a caller may give a `clientToken`: in the body, or as a query parameter where there is no body.
+    pub fn takes_client_token(&self) -> bool {
+        self.body.is_some_and(|body| body.has_member("clientToken"))
+            || self
+                .parameters
+                .iter()
+                .any(|parameter| parameter.name == "clientToken")
+    }
+}
+
+pub use tables::{REGIONS, route};
+
+#[expect(
+    clippy::unreadable_literal,
+    reason = "generated; nobody reads the numbers here"
+)]
+mod tables {
+    use super::{Automaton, Location, Member, Operation, Parameter, Pattern, Route, Schema, State};
+
+    include!(concat!(env!("OUT_DIR"), "/contract_tables.rs"));
+}

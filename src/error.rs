@@ -1,0 +1,238 @@
+//! Everything that can go wrong with a call, and the one table that says what the caller is told.
+//!
+//! A message alone must tell the caller what to change. What is known only to us (role ARNs of this API, upstream
+//! text with secrets, Rust errors) is not representable here: it goes to the log, never into an answer.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One thing wrong with the request's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Member path from the request's root (`scalingConfiguration.maxInstanceCount`); empty for the whole body.
+    pub path: String,
+    pub message: String,
+}
+
+impl FieldError {
+    /// More than this many are not listed: an answer stays readable, and its size does not follow the attacker's.
+    pub const MOST: usize = 100;
+    const LONGEST_PATH: usize = 256;
+
+    pub fn new(path: &str, message: impl Into<String>) -> Self {
+        Self {
+            path: path.chars().take(Self::LONGEST_PATH).collect(),
+            message: message.into(),
+        }
+    }
+}
+
+/// One rule that the request breaks (see `guardrails/`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Stable id of the rule, for example `allowlist`.
+    pub rule: &'static str,
+    /// What breaks it, mostly an ARN.
+    pub subject: String,
+    /// What is wrong and what to change.
+    pub message: String,
+    /// Patterns or values that would pass; empty when no list helps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The request breaks the contract.
+    Validation(Vec<FieldError>),
+    /// PCS found the request invalid; its own words.
+    Refused {
+        message: String,
+        fields: Vec<FieldError>,
+    },
+    /// At least one guardrail is broken.
+    Guardrail(Vec<Violation>),
+    /// The event does not come from the deployed API, or names no caller.
+    Caller(&'static str),
+    /// PCS refuses this API's role, which it also does for ids that do not exist.
+    UpstreamAccessDenied,
+    UnknownRoute,
+    NotFound(String),
+    /// The methods that the resource has.
+    MethodNotAllowed(Vec<&'static str>),
+    MediaType,
+    TooLarge {
+        limit: usize,
+    },
+    Conflict(String),
+    /// A dry run that would have succeeded.
+    DryRun,
+    Quota(String),
+    /// Seconds after which a retry makes sense.
+    Throttled {
+        retry_after_seconds: u32,
+    },
+    /// A fault of this API; details are in the log under the request id.
+    Internal,
+    /// PCS or IAM answered something unusable, or nothing.
+    BadGateway(String),
+    /// The audit record could not be written, so nothing was done.
+    AuditUnavailable,
+    /// What a decision needs could not be read from IAM or PCS, so the call was refused.
+    FactsUnavailable(&'static str),
+    /// Time ran out. `sent`: whether PCS may have carried out the call all the same.
+    OutOfTime {
+        sent: bool,
+    },
+}
+
+/// HTTP status and code of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Class {
+    pub status: u16,
+    pub code: &'static str,
+}
+
+impl Error {
+    /// THE table: design section 4.
+    pub fn class(&self) -> Class {
+        let (status, code) = match self {
+            Error::Validation(_) | Error::Refused { .. } => (400, "ValidationException"),
+            Error::Quota(_) => (402, "ServiceQuotaExceededException"),
+            Error::Guardrail(_) => (403, "GuardrailDenied"),
+            Error::Caller(_) => (403, "AccessDeniedException"),
+            Error::UpstreamAccessDenied => (403, "UpstreamAccessDenied"),
+            Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
+            Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
+            Error::Conflict(_) => (409, "ConflictException"),
+            Error::DryRun => (412, "DryRunOperation"),
+            Error::TooLarge { .. } => (413, "RequestTooLargeException"),
+            Error::MediaType => (415, "UnsupportedMediaTypeException"),
+            Error::Throttled { .. } => (429, "ThrottlingException"),
+            Error::Internal => (500, "InternalServerException"),
+            Error::BadGateway(_) => (502, "BadGatewayException"),
+            Error::AuditUnavailable => (503, "AuditUnavailableException"),
+            Error::FactsUnavailable(_) => (503, "ServiceUnavailableException"),
+            Error::OutOfTime { .. } => (504, "GatewayTimeoutException"),
+        };
+        Class { status, code }
+    }
+
+    /// The sentence for the caller.
+    pub fn message(&self) -> String {
+        match self {
+            Error::Validation(fields) => {
+                format!("the request does not fit the contract: {}", summary(fields))
+            }
+            Error::Refused { message, .. }
+            | Error::NotFound(message)
+            | Error::Conflict(message)
+            | Error::Quota(message)
+            | Error::BadGateway(message) => message.clone(),
+            Error::Guardrail(violations) => {
+                let told: Vec<&str> = violations
+                    .iter()
+                    .map(|violation| violation.message.as_str())
+                    .collect();
+                format!("refused before anything happened: {}", told.join("; "))
+            }
+            Error::Caller(reason) => format!("the caller could not be established: {reason}"),
+            Error::UpstreamAccessDenied => {
+                "PCS denies access: the resource does not exist in this account and \
+                Region, or the API's role may not act on it or pass the instance profile's role"
+                    .to_owned()
+            }
+            Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
+            Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
+            Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
+            Error::TooLarge { limit } => format!("the body is larger than {limit} bytes; send less"),
+            Error::DryRun => {
+                "the request would have succeeded; leave out `dryrun=true` to carry it out".to_owned()
+            }
+            Error::Throttled { retry_after_seconds } => {
+                format!("PCS is throttling requests; retry after {retry_after_seconds} s")
+            }
+            Error::Internal => "a fault of this API; report it with the requestId".to_owned(),
+            Error::AuditUnavailable => {
+                "the call could not be recorded, so it was not carried out; retry".to_owned()
+            }
+            Error::FactsUnavailable(what) => {
+                format!("{what} could not be read, so the call was refused and nothing happened; retry")
+            }
+            Error::OutOfTime { sent: false } => {
+                "time ran out before PCS was asked; nothing happened; retry".to_owned()
+            }
+            Error::OutOfTime { sent: true } => {
+                "PCS did not answer in time and may still carry out the call; read the \
+                resource, or repeat the request with the same clientToken"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// Value of `Retry-After` in seconds, where a retry of the same request makes sense.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        match self {
+            Error::Throttled { retry_after_seconds } => Some(*retry_after_seconds),
+            Error::AuditUnavailable | Error::FactsUnavailable(_) => Some(2),
+            Error::Validation(_)
+            | Error::Refused { .. }
+            | Error::Guardrail(_)
+            | Error::Caller(_)
+            | Error::UpstreamAccessDenied
+            | Error::UnknownRoute
+            | Error::NotFound(_)
+            | Error::MethodNotAllowed(_)
+            | Error::MediaType
+            | Error::TooLarge { .. }
+            | Error::Conflict(_)
+            | Error::DryRun
+            | Error::Quota(_)
+            | Error::Internal
+            | Error::BadGateway(_)
+            | Error::OutOfTime { .. } => None,
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        if let Error::Validation(fields) | Error::Refused { fields, .. } = self {
+            fields
+        } else {
+            &[]
+        }
+    }
+
+    /// The contract's `ApiError`.
+    pub fn body(&self, request_id: &str) -> Value {
+        let class = self.class();
+        let mut body = json!({ "message": self.message(), "code": class.code, "requestId": request_id });
+        let list = if let Error::Guardrail(violations) = self {
+            Some(("violations", json!(violations)))
+        } else {
+            let fields = self.fields();
+            (!fields.is_empty()).then(|| ("fieldErrors", json!(fields)))
+        };
+        if let (Some((name, list)), Some(object)) = (list, body.as_object_mut()) {
+            object.insert(name.to_owned(), list);
+        }
+        body
+    }
+}
+
+/// The first few field errors in words; the rest is in `fieldErrors`.
+fn summary(fields: &[FieldError]) -> String {
+    const SHOWN: usize = 3;
+    let mut told: Vec<String> = fields
+        .iter()
+        .take(SHOWN)
+        .map(|field| match field.path.as_str() {
+            "" => field.message.clone(),
+            path => format!("`{path}` {}", field.message),
+        })
+        .collect();
+    if fields.len() > SHOWN {
+        told.push(format!("and {} more (see fieldErrors)", fields.len() - SHOWN));
+    }
+    told.join("; ")
+}

@@ -1,0 +1,265 @@
+//! THE request path. Every call of every operation takes it, from top to bottom:
+//!
+//! principal -> route and validate -> facts -> decide -> (dry run stops) -> record -> PCS -> close the record
+//!
+//! Steps do not branch on the operation; what differs between operations is data. The one order that matters is
+//! kept by types: `pcs::call` takes a `Permit`, which only `guardrails::decide` makes, and an `Opened`, which only
+//! `Audit::open` makes.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::{
+    audit::{
+        Audit, Opened,
+        record::{Decision, Downstream, Entry, Outcome},
+    },
+    aws::Clients,
+    config::{Config, Deployment, Regions},
+    contract,
+    error::Error,
+    guardrails::{self, Facts, Needs, Policy},
+    iam,
+    pcs::{self, Answer, Failure},
+    principal::Principal,
+    request::{ApiRequest, ApiResponse},
+    router::{self, Call},
+    upstream,
+};
+
+/// One execution environment's gateway. Shared by concurrent calls.
+#[derive(Debug)]
+pub struct Gateway {
+    deployment: Deployment,
+    regions: Regions,
+    policy: Policy,
+    audit: Audit,
+    clients: Clients,
+}
+
+/// A call on its way: its record, and the proof that the record is open.
+struct Passage {
+    entry: Entry,
+    opened: Option<Opened>,
+    deadline: Instant,
+}
+
+impl Gateway {
+    pub fn new(config: Config) -> Gateway {
+        Gateway {
+            deployment: config.deployment,
+            regions: config.regions,
+            policy: config.policy,
+            audit: Audit::new(config.audit),
+            clients: Clients::new(config.aws),
+        }
+    }
+
+    /// Answers a request; never fails, never panics. `deadline`: when PCS must have answered.
+    pub async fn answer(
+        &self,
+        request: &ApiRequest,
+        lambda_request_id: &str,
+        deadline: Instant,
+    ) -> ApiResponse {
+        let mut passage = Passage {
+            entry: Entry::begin(request, lambda_request_id),
+            opened: None,
+            deadline,
+        };
+        let carried_out = AssertUnwindSafe(self.carry_out(request, &mut passage))
+            .catch_unwind()
+            .await;
+        let panicked = carried_out.is_err();
+        let result = carried_out.unwrap_or(Err(Error::Internal));
+        let result = self.close(&mut passage, result, panicked).await;
+        respond(result, &passage.entry)
+    }
+
+    async fn carry_out(&self, request: &ApiRequest, passage: &mut Passage) -> Result<Success, Error> {
+        let principal = Principal::establish(request, &self.deployment).inspect_err(|_| {
+            passage.entry.decision = Decision::Deny;
+        })?;
+        passage.entry.called_by(&principal);
+        let operation = router::route(request)?;
+        passage.entry.routed_to(operation);
+        let call = router::read(operation, request, &self.regions)?;
+        passage.entry.read_as(&call);
+        let client_token = call.scoped_client_token(&principal, &passage.entry.event_id.to_string());
+
+        let facts = self.gather(&call, passage).await?;
+        let permit = guardrails::decide(&self.policy, call, &facts).map_err(|violations| {
+            passage.entry.decision = Decision::Deny;
+            passage.entry.violations.clone_from(&violations);
+            Error::Guardrail(violations)
+        })?;
+        passage.entry.decision = Decision::Allow;
+        if permit.call().dryrun {
+            return Err(Error::DryRun);
+        }
+        let deadline = passage.deadline;
+        let opened = self.open(passage).await?;
+        let answer = pcs::call(&self.clients, &permit, opened, client_token, deadline).await;
+        let answer = note(&mut passage.entry, operation.name(), answer)?;
+        passage.entry.answered_with(&answer.output);
+        Ok(Success {
+            status: contract::route(operation).success,
+            output: answer.output,
+        })
+    }
+
+    /// Reads what the decision needs. The record is opened at the same time, and before PCS is asked anything.
+    async fn gather(&self, call: &Call, passage: &mut Passage) -> Result<Facts, Error> {
+        let arn = match guardrails::needs(call) {
+            Needs::Nothing => return Ok(Facts::NotNeeded),
+            Needs::Profile(arn) => arn,
+            Needs::CurrentProfile(permit) => {
+                let deadline = passage.deadline;
+                let opened = self.open(passage).await?;
+                let answer = pcs::call(&self.clients, &permit, opened, None, deadline).await;
+                let answer = note(&mut passage.entry, "GetComputeNodeGroup", answer)?;
+                let group = answer.output.get("computeNodeGroup");
+                let arn = group
+                    .and_then(|group| group.get("iamInstanceProfileArn"))
+                    .and_then(Value::as_str);
+                arn.ok_or(Error::FactsUnavailable(
+                    "the compute node group's instance profile",
+                ))?
+                .to_owned()
+            }
+        };
+        let mut iam_calls = Vec::new();
+        let facts = Box::pin(iam::facts::profile(self.clients.iam(), &arn, &mut iam_calls));
+        let facts = if passage.opened.is_some() {
+            facts.await
+        } else {
+            let (opened, facts) = tokio::join!(self.audit.open(&self.clients, &passage.entry), facts);
+            passage.opened = Some(opened?);
+            facts
+        };
+        passage.entry.downstream.append(&mut iam_calls);
+        facts.map_err(|_| Error::FactsUnavailable("the instance profile's role"))
+    }
+
+    /// Opens the record once.
+    async fn open<'p>(&self, passage: &'p mut Passage) -> Result<&'p Opened, Error> {
+        let opened = match passage.opened.take() {
+            Some(opened) => opened,
+            None => self.audit.open(&self.clients, &passage.entry).await?,
+        };
+        Ok(passage.opened.insert(opened))
+    }
+
+    /// Ends the record. An opened call keeps its answer whatever happens here; one that was refused before it was
+    /// opened gets its only row now, or no answer.
+    async fn close(
+        &self,
+        passage: &mut Passage,
+        result: Result<Success, Error>,
+        panicked: bool,
+    ) -> Result<Success, Error> {
+        let outcome = outcome(&result, panicked);
+        let entry = &passage.entry;
+        tracing::info!(
+            event_id = %entry.event_id,
+            request_id = entry.request_id(),
+            operation = entry.operation_name(),
+            status = outcome.status,
+            code = outcome.error_code,
+            duration_ms = u64::try_from(entry.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "call"
+        );
+        if passage.opened.is_some() {
+            self.audit.close(&self.clients, entry, &outcome).await;
+            return result;
+        }
+        if result
+            .as_ref()
+            .is_err_and(|error| *error == Error::AuditUnavailable)
+        {
+            return result;
+        }
+        self.audit
+            .refuse(&self.clients, entry, &outcome)
+            .await
+            .and(result)
+    }
+}
+
+/// Writes PCS's answer into the record and its failure into our terms.
+fn note(entry: &mut Entry, action: &'static str, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
+    let (request_id, error_code) = match &answer {
+        Ok(answer) => (answer.request_id.clone(), None),
+        Err(failure) => (
+            failure.request_id().map(str::to_owned),
+            Some(failure.code().to_owned()),
+        ),
+    };
+    entry.downstream.push(Downstream {
+        service: "pcs",
+        action,
+        request_id,
+        error_code,
+    });
+    answer.map_err(upstream::error)
+}
+
+/// What PCS returned, and the status that the contract gives it.
+struct Success {
+    status: u16,
+    output: Map<String, Value>,
+}
+
+fn outcome(result: &Result<Success, Error>, panicked: bool) -> Outcome {
+    match result {
+        Ok(success) => Outcome {
+            status: success.status,
+            error_code: None,
+            error_message: None,
+            panicked,
+        },
+        Err(error) => {
+            let class = error.class();
+            Outcome {
+                status: class.status,
+                error_code: Some(class.code),
+                error_message: Some(error.message()),
+                panicked,
+            }
+        }
+    }
+}
+
+fn respond(result: Result<Success, Error>, entry: &Entry) -> ApiResponse {
+    match result {
+        Ok(Success { status: 204, .. }) => ApiResponse {
+            status: 204,
+            headers: Vec::new(),
+            body: None,
+        },
+        Ok(Success { status, output }) => ApiResponse {
+            status,
+            headers: Vec::new(),
+            body: Some(Value::Object(output)),
+        },
+        Err(error) => {
+            let mut headers = Vec::new();
+            headers.extend(
+                error
+                    .retry_after_seconds()
+                    .map(|seconds| ("Retry-After", seconds.to_string())),
+            );
+            if let Error::MethodNotAllowed(methods) = &error {
+                headers.push(("Allow", methods.join(", ")));
+            }
+            ApiResponse {
+                status: error.class().status,
+                headers,
+                body: Some(error.body(&entry.request_id())),
+            }
+        }
+    }
+}

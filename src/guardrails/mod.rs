@@ -1,0 +1,147 @@
+//! The decision, as a function: `decide(policy, call, facts)`. No I/O, no clock, no environment, no AWS types, so
+//! it cannot fail in any way but refuse, and a test is a table.
+//!
+//! A refusal carries every violation. A `Permit` can be made here only, and owns the call it is for: the upstream
+//! call takes nothing else.
+
+pub mod allowlist;
+pub mod arn_like;
+pub mod boundary;
+pub mod instance_role;
+
+use serde_json::{Map, Value};
+
+use crate::{error::Violation, operations::Operation, router::Call};
+
+use allowlist::Allowlist;
+use boundary::Boundary;
+use instance_role::ProfileFacts;
+
+/// The rules in force, from the configuration.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub account_id: String,
+    pub partition: String,
+    pub allowlist: Allowlist,
+    pub boundary: Boundary,
+    pub instance_registration: bool,
+}
+
+/// What must be read before a call can be decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Needs {
+    Nothing,
+    /// The profile with this ARN, and its role.
+    Profile(String),
+    /// The request leaves the profile alone: the one that the compute node group has now, and its role.
+    CurrentProfile(Permit),
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Facts {
+    NotNeeded,
+    /// `found` is `None` when IAM has no such profile in this account.
+    Profile {
+        requested: String,
+        found: Option<ProfileFacts>,
+    },
+}
+
+/// A decided call. Only this module makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Permit {
+    call: Call,
+}
+
+impl Permit {
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+/// What `decide` will want to know about this call.
+pub fn needs(call: &Call) -> Needs {
+    match call.operation {
+        Operation::CreateComputeNodeGroup | Operation::UpdateComputeNodeGroup => {
+            match call.input.get("iamInstanceProfileArn").and_then(Value::as_str) {
+                Some(arn) => Needs::Profile(arn.to_owned()),
+                None => Needs::CurrentProfile(Permit {
+                    call: read_of_the_group(call),
+                }),
+            }
+        }
+        Operation::ListClusters
+        | Operation::CreateCluster
+        | Operation::GetCluster
+        | Operation::UpdateCluster
+        | Operation::DeleteCluster
+        | Operation::ListComputeNodeGroups
+        | Operation::GetComputeNodeGroup
+        | Operation::DeleteComputeNodeGroup
+        | Operation::ListQueues
+        | Operation::CreateQueue
+        | Operation::GetQueue
+        | Operation::UpdateQueue
+        | Operation::DeleteQueue
+        | Operation::ListTagsForResource
+        | Operation::TagResource
+        | Operation::UntagResource
+        | Operation::RegisterComputeNodeGroupInstance => Needs::Nothing,
+    }
+}
+
+/// A read of the group that an update names: it decides nothing and changes nothing, so it needs no facts itself.
+fn read_of_the_group(update: &Call) -> Call {
+    let names = ["clusterIdentifier", "computeNodeGroupIdentifier"];
+    let input: Map<String, Value> = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), update.input.get(*name)?.clone())))
+        .collect();
+    Call {
+        operation: Operation::GetComputeNodeGroup,
+        region: update.region.clone(),
+        dryrun: false,
+        input,
+        client_token: None,
+    }
+}
+
+/// Permits the call or names everything that stands against it. Facts that a call needs and that are not there
+/// refuse it.
+pub fn decide(policy: &Policy, call: Call, facts: &Facts) -> Result<Permit, Vec<Violation>> {
+    let violations = match (needs(&call), facts) {
+        (Needs::Nothing, _) => registration(policy, call.operation),
+        (Needs::Profile(arn), Facts::Profile { requested, found }) if arn == *requested => {
+            instance_role::violations(policy, requested, found.as_ref())
+        }
+        (Needs::CurrentProfile(_), Facts::Profile { requested, found }) => {
+            instance_role::violations(policy, requested, found.as_ref())
+        }
+        (Needs::Profile(_) | Needs::CurrentProfile(_), _) => vec![Violation {
+            rule: "facts-missing",
+            subject: call.operation.name().to_owned(),
+            message: "the instance profile's role was not inspected".to_owned(),
+            allowed: Vec::new(),
+        }],
+    };
+    if violations.is_empty() {
+        Ok(Permit { call })
+    } else {
+        Err(violations)
+    }
+}
+
+fn registration(policy: &Policy, operation: Operation) -> Vec<Violation> {
+    if operation != Operation::RegisterComputeNodeGroupInstance || policy.instance_registration {
+        return Vec::new();
+    }
+    vec![Violation {
+        rule: "instance-registration",
+        subject: operation.name().to_owned(),
+        message: "instance registration returns the cluster's shared Slurm secret and is off in this deployment; \
+                  nodes register with PCS themselves, or an administrator sets EnableInstanceRegistration=true"
+            .to_owned(),
+        allowed: Vec::new(),
+    }]
+}

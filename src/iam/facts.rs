@@ -1,0 +1,217 @@
+//! Reads an instance profile and its role, completely: every page of every list, the role through `GetRole` because
+//! only that shows the permissions boundary, policy documents URL-decoded.
+//!
+//! Nothing is cached between requests, and any failure refuses the call: an answer that is not there must never
+//! read as "no objection".
+
+use aws_sdk_iam::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{RequestId, get_instance_profile::GetInstanceProfileError},
+};
+use futures_util::future::try_join_all;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::{
+    audit::record::Downstream,
+    guardrails::{
+        Facts,
+        instance_role::{ProfileFacts, RoleFacts},
+    },
+};
+
+/// A list longer than this is not one that IAM's quotas allow.
+const PAGES_MAX: usize = 50;
+
+/// IAM could not be read; what was asked so far is in the log of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// Reads everything that `decide` wants to know about the profile with this ARN.
+pub async fn profile(client: &Client, arn: &str, log: &mut Vec<Downstream>) -> Result<Facts, Unavailable> {
+    // IAM takes a name. That the answer's ARN is the one asked for is a rule, checked with the others.
+    let name = arn.rsplit('/').next().unwrap_or(arn);
+    let answer = client
+        .get_instance_profile()
+        .instance_profile_name(name)
+        .send()
+        .await;
+    let found = match answer {
+        Ok(output) => {
+            log.push(entry("GetInstanceProfile", output.request_id(), None));
+            output.instance_profile
+        }
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetInstanceProfileError::is_no_such_entity_exception) =>
+        {
+            log.push(entry("GetInstanceProfile", error.request_id(), error.code()));
+            return Ok(Facts::Profile {
+                requested: arn.to_owned(),
+                found: None,
+            });
+        }
+        Err(error) => return Err(unavailable("GetInstanceProfile", &error, log)),
+    };
+    let profile = found.ok_or(Unavailable)?;
+    let mut roles = Vec::new();
+    for role in &profile.roles {
+        roles.push(role_facts(client, &role.role_name, log).await?);
+    }
+    let found = ProfileFacts {
+        arn: profile.arn,
+        profile_id: profile.instance_profile_id,
+        roles,
+    };
+    Ok(Facts::Profile {
+        requested: arn.to_owned(),
+        found: Some(found),
+    })
+}
+
+async fn role_facts(
+    client: &Client,
+    name: &str,
+    log: &mut Vec<Downstream>,
+) -> Result<RoleFacts, Unavailable> {
+    let (mut role_log, mut attached_log, mut inline_log) = (Vec::new(), Vec::new(), Vec::new());
+    let (role, attached, inline) = tokio::join!(
+        role(client, name, &mut role_log),
+        attached(client, name, &mut attached_log),
+        inline(client, name, &mut inline_log),
+    );
+    log.append(&mut role_log);
+    log.append(&mut attached_log);
+    log.append(&mut inline_log);
+    Ok(RoleFacts {
+        attached: attached?,
+        inline: inline?,
+        ..role?
+    })
+}
+
+async fn role(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<RoleFacts, Unavailable> {
+    let output = client
+        .get_role()
+        .role_name(name)
+        .send()
+        .await
+        .map_err(|e| unavailable("GetRole", &e, log))?;
+    log.push(entry("GetRole", output.request_id(), None));
+    let role = output.role.ok_or(Unavailable)?;
+    Ok(RoleFacts {
+        arn: role.arn,
+        role_id: role.role_id,
+        name: role.role_name,
+        path: role.path,
+        boundary: role
+            .permissions_boundary
+            .and_then(|boundary| boundary.permissions_boundary_arn),
+        trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
+        attached: Vec::new(),
+        inline: Vec::new(),
+    })
+}
+
+async fn attached(
+    client: &Client,
+    name: &str,
+    log: &mut Vec<Downstream>,
+) -> Result<Vec<String>, Unavailable> {
+    let mut arns = Vec::new();
+    let mut marker = None;
+    for _ in 0..PAGES_MAX {
+        let page = client
+            .list_attached_role_policies()
+            .role_name(name)
+            .set_marker(marker)
+            .send()
+            .await;
+        let page = page.map_err(|error| unavailable("ListAttachedRolePolicies", &error, log))?;
+        log.push(entry("ListAttachedRolePolicies", page.request_id(), None));
+        for policy in page.attached_policies.unwrap_or_default() {
+            arns.push(policy.policy_arn.ok_or(Unavailable)?);
+        }
+        if !page.is_truncated {
+            return Ok(arns);
+        }
+        marker = Some(page.marker.ok_or(Unavailable)?);
+    }
+    Err(Unavailable)
+}
+
+async fn inline(
+    client: &Client,
+    name: &str,
+    log: &mut Vec<Downstream>,
+) -> Result<Vec<(String, Value)>, Unavailable> {
+    let mut names = Vec::new();
+    let mut marker = None;
+    for _ in 0..PAGES_MAX {
+        let page = client
+            .list_role_policies()
+            .role_name(name)
+            .set_marker(marker)
+            .send()
+            .await;
+        let page = page.map_err(|error| unavailable("ListRolePolicies", &error, log))?;
+        log.push(entry("ListRolePolicies", page.request_id(), None));
+        names.extend(page.policy_names);
+        if !page.is_truncated {
+            let read = names
+                .into_iter()
+                .map(|policy| inline_document(client, name, policy));
+            let (documents, mut calls): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
+            log.append(&mut calls);
+            return Ok(documents);
+        }
+        marker = Some(page.marker.ok_or(Unavailable)?);
+    }
+    Err(Unavailable)
+}
+
+async fn inline_document(
+    client: &Client,
+    role: &str,
+    policy: String,
+) -> Result<((String, Value), Downstream), Unavailable> {
+    let output = client
+        .get_role_policy()
+        .role_name(role)
+        .policy_name(&policy)
+        .send()
+        .await;
+    let output = output.map_err(|error| unavailable("GetRolePolicy", &error, &mut Vec::new()))?;
+    let call = entry("GetRolePolicy", output.request_id(), None);
+    Ok(((policy, document(&output.policy_document)), call))
+}
+
+/// IAM returns documents URL-encoded (RFC 3986). What is not JSON becomes `Null`, which no rule accepts.
+fn document(encoded: &str) -> Value {
+    let decoded = percent_decode_str(encoded).decode_utf8_lossy();
+    serde_json::from_str(&decoded).unwrap_or(Value::Null)
+}
+
+fn entry(action: &'static str, request_id: Option<&str>, error_code: Option<&str>) -> Downstream {
+    Downstream {
+        service: "iam",
+        action,
+        request_id: request_id.map(str::to_owned),
+        error_code: error_code.map(str::to_owned),
+    }
+}
+
+fn unavailable<E, R>(action: &'static str, error: &SdkError<E, R>, log: &mut Vec<Downstream>) -> Unavailable
+where
+    SdkError<E, R>: ProvideErrorMetadata + RequestId,
+{
+    log.push(entry(
+        action,
+        error.request_id(),
+        Some(error.code().unwrap_or("Unreachable")),
+    ));
+    tracing::warn!(action, code = error.code(), "IAM_UNAVAILABLE");
+    Unavailable
+}

@@ -1,0 +1,3 @@
+//! What is read from IAM. Deciding is not done here.
+
+pub mod facts;

@@ -1,0 +1,33 @@
+//! PCS API: a REST API in front of AWS Parallel Computing Service in which every call is decided, recorded and
+//! answered in words. Read `gateway.rs` first, then in the order of this list; `ARCHITECTURE.md` is the map.
+
+pub mod audit;
+pub mod aws;
+pub mod config;
+pub mod contract;
+pub mod error;
+pub mod gateway;
+pub mod guardrails;
+pub mod iam;
+pub mod lambda;
+pub mod operations;
+pub mod pcs;
+pub mod principal;
+pub mod request;
+pub mod router;
+
+mod json;
+mod upstream;
+mod validate;
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

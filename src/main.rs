@@ -1,0 +1,40 @@
+//! The Lambda binary: reads the configuration, wires the gateway, starts the runtime. Nothing else happens before
+//! the first event.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use pcs_api::{
+    config::{Config, LogLevel},
+    gateway::Gateway,
+    lambda,
+};
+use serde_json::value::RawValue;
+use tracing::level_filters::LevelFilter;
+
+// One thread: an execution environment handles one call at a time, and a second thread costs start time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = Config::read(|name| std::env::var(name).ok()).inspect_err(|error| eprintln!("{error}"))?;
+    log(config.log_level);
+    let gateway = Gateway::new(config);
+    let gateway = &gateway;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+        Ok::<_, Error>(lambda::handle(gateway, event).await)
+    }))
+    .await
+}
+
+/// JSON lines on standard output, which is where CloudWatch Logs and its metric filters look.
+fn log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_max_level(level)
+        .init();
+}

@@ -1,0 +1,213 @@
+//! The upstream call: JSON in, JSON out.
+//!
+//! `aws-sdk-pcs` is the transport (endpoints, signing, retries, timeouts), not the data model: its types lag behind
+//! the service and would drop what they do not know (`launchTemplateMode`, `securityGroupIds`, `sshKeyName` in
+//! 1.97) and invent what is absent. So an interceptor replaces the request's body before it is signed and keeps the
+//! answer's bytes; PCS speaks awsJson 1.0, where an action's input and output are one JSON object each.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_pcs::{config::Region, error::ProvideErrorMetadata, operation::RequestId};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{
+            Intercept,
+            context::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+        },
+        result::SdkError,
+        runtime_components::RuntimeComponents,
+    },
+    http::Response,
+};
+use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{audit::Opened, aws::Clients, guardrails::Permit, operations::Operation};
+
+/// What PCS answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub output: Map<String, Value>,
+    pub request_id: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Failure {
+    /// PCS refused with an error of its own.
+    Service {
+        code: String,
+        message: String,
+        body: Map<String, Value>,
+        request_id: Option<String>,
+    },
+    /// PCS answered something that is not awsJson.
+    Garbage { request_id: Option<String> },
+    /// No connection, or it broke.
+    Unreachable,
+    /// No answer before the deadline. `sent`: PCS may have acted.
+    OutOfTime { sent: bool },
+}
+
+/// Carries out what was permitted and recorded; `_opened` is the proof of the record.
+pub async fn call(
+    clients: &Clients,
+    permit: &Permit,
+    _opened: &Opened,
+    client_token: Option<String>,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
+    let call = permit.call();
+    let mut input = call.input.clone();
+    if let Some(token) = client_token {
+        input.insert("clientToken".to_owned(), token.into());
+    }
+    if Instant::now() >= deadline {
+        return Err(Failure::OutOfTime { sent: false });
+    }
+    let exchange = Exchange {
+        input: Arc::new(Value::Object(input).to_string()),
+        output: Arc::default(),
+    };
+    let sent = send(clients.pcs(), call.operation, &call.region, &exchange);
+    let request_id = timeout_at(deadline, sent)
+        .await
+        .unwrap_or(Err(Failure::OutOfTime { sent: true }))?;
+    match exchange.output() {
+        Some(output) => Ok(Answer { output, request_id }),
+        None => Err(Failure::Garbage { request_id }),
+    }
+}
+
+/// One arm per action is all that the SDK's types ask for.
+async fn send(
+    client: &aws_sdk_pcs::Client,
+    operation: Operation,
+    region: &str,
+    exchange: &Exchange,
+) -> Result<Option<String>, Failure> {
+    macro_rules! action {
+        ($action:ident) => {{
+            let region = Region::new(region.to_owned());
+            let request = client
+                .$action()
+                .customize()
+                .interceptor(exchange.clone())
+                .config_override(aws_sdk_pcs::config::Builder::new().region(region));
+            // Boxed: 19 unboxed futures would make every caller's future as large as all of them.
+            Box::pin(request.send())
+                .await
+                .map(|output| output.request_id().map(str::to_owned))
+                .map_err(failure)
+        }};
+    }
+    match operation {
+        Operation::ListClusters => action!(list_clusters),
+        Operation::CreateCluster => action!(create_cluster),
+        Operation::GetCluster => action!(get_cluster),
+        Operation::UpdateCluster => action!(update_cluster),
+        Operation::DeleteCluster => action!(delete_cluster),
+        Operation::ListComputeNodeGroups => action!(list_compute_node_groups),
+        Operation::CreateComputeNodeGroup => action!(create_compute_node_group),
+        Operation::GetComputeNodeGroup => action!(get_compute_node_group),
+        Operation::UpdateComputeNodeGroup => action!(update_compute_node_group),
+        Operation::DeleteComputeNodeGroup => action!(delete_compute_node_group),
+        Operation::ListQueues => action!(list_queues),
+        Operation::CreateQueue => action!(create_queue),
+        Operation::GetQueue => action!(get_queue),
+        Operation::UpdateQueue => action!(update_queue),
+        Operation::DeleteQueue => action!(delete_queue),
+        Operation::ListTagsForResource => action!(list_tags_for_resource),
+        Operation::TagResource => action!(tag_resource),
+        Operation::UntagResource => action!(untag_resource),
+        Operation::RegisterComputeNodeGroupInstance => action!(register_compute_node_group_instance),
+    }
+}
+
+fn failure<E: ProvideErrorMetadata>(error: SdkError<E, Response>) -> Failure {
+    match error {
+        SdkError::ServiceError(context) => {
+            let body = context
+                .raw()
+                .body()
+                .bytes()
+                .and_then(read_object)
+                .unwrap_or_default();
+            let meta = context.err().meta();
+            let request_id = meta.request_id().map(str::to_owned);
+            match meta.code() {
+                // An answer without a code does not come from PCS, whatever its status says.
+                None => Failure::Garbage { request_id },
+                Some(code) => Failure::Service {
+                    // Some services prefix the shape's namespace: `com.amazonaws.pcs#ConflictException`.
+                    code: code.rsplit('#').next().unwrap_or(code).to_owned(),
+                    message: meta.message().unwrap_or_default().to_owned(),
+                    body,
+                    request_id,
+                },
+            }
+        }
+        SdkError::ResponseError(context) => {
+            let request_id = context.raw().headers().get("x-amzn-requestid").map(str::to_owned);
+            Failure::Garbage { request_id }
+        }
+        SdkError::TimeoutError(_) => Failure::OutOfTime { sent: true },
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::OutOfTime { sent: true },
+        // `SdkError` is non-exhaustive; whatever else there is, no answer came.
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) | _ => Failure::Unreachable,
+    }
+}
+
+fn read_object(bytes: &[u8]) -> Option<Map<String, Value>> {
+    // An action without output may answer with an empty body.
+    if bytes.is_empty() {
+        return Some(Map::new());
+    }
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Puts our body into the SDK's request and keeps the body of the answer.
+#[derive(Debug, Clone)]
+struct Exchange {
+    input: Arc<String>,
+    output: Arc<Mutex<Option<Map<String, Value>>>>,
+}
+
+impl Exchange {
+    fn output(&self) -> Option<Map<String, Value>> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Intercept for Exchange {
+    fn name(&self) -> &'static str {
+        "JsonExchange"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        request
+            .headers_mut()
+            .insert("content-length", self.input.len().to_string());
+        *request.body_mut() = SdkBody::from(self.input.as_str());
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let output = context.response().body().bytes().and_then(read_object);
+        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = output;
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! A request and an answer of this API, free of event types: what `lambda.rs` makes and everything else reads.
+
+use serde_json::Value;
+
+/// What API Gateway vouches for: the request, who signed it, and through which API it came.
+#[derive(Debug, Clone, Default)]
+pub struct ApiRequest {
+    /// Upper-case HTTP method.
+    pub method: String,
+    /// API Gateway's resource path with templates: `/v1/clusters/{clusterIdentifier}`.
+    pub resource: String,
+    /// Decoded values of the templates.
+    pub path_parameters: Vec<(String, String)>,
+    /// Decoded query parameters, every value in the order given.
+    pub query: Vec<(String, Vec<String>)>,
+    pub content_type: Option<String>,
+    pub body: Option<String>,
+    pub body_is_base64: bool,
+    pub context: Context,
+    pub identity: Identity,
+}
+
+/// `requestContext` without the identity.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Account that owns the API.
+    pub account_id: Option<String>,
+    pub api_id: Option<String>,
+    pub stage: Option<String>,
+    /// API Gateway's request id: not unique (the console's test call has a constant one).
+    pub request_id: Option<String>,
+    pub extended_request_id: Option<String>,
+}
+
+/// `requestContext.identity` as it came: `principal.rs` decides what it proves.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    pub account_id: Option<String>,
+    pub caller: Option<String>,
+    pub user_arn: Option<String>,
+    pub access_key: Option<String>,
+    pub organization_id: Option<String>,
+    pub source_ip: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+/// An answer, before it is a Lambda response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiResponse {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    /// `None` for 204.
+    pub body: Option<Value>,
+}
