@@ -1,0 +1,169 @@
+//! What the audit table says about each kind of call.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, event, with_body};
+
+#[tokio::test]
+async fn a_mutation_is_on_record_before_and_after() {
+    let world = World::start().await;
+    let created = world.cluster().await;
+    let rows = world.rows().await;
+    assert_eq!(world.stages().await, ["0#RECEIVED", "9#COMPLETE"]);
+    let (received, complete) = (&rows[0], &rows[1]);
+    assert_eq!(received["pk"], complete["pk"]);
+    for row in [received, complete] {
+        assert_eq!(row["eventName"], "CreateCluster");
+        assert_eq!(row["readOnly"], false);
+        assert_eq!(row["awsRegion"], "us-east-1");
+        assert_eq!(row["resources"], json!(["demo-cluster"]));
+        assert_eq!(row["sourceIPAddress"], "192.0.2.10");
+        assert_eq!(
+            row["requestID"],
+            event("create-cluster")["requestContext"]["requestId"]
+        );
+        assert_eq!(
+            row["userIdentity"],
+            json!({
+                "type": "AssumedRole",
+                "principalId": "AROADBQP57FF2AEXAMPLE",
+                "arn": "arn:aws:sts::123456789012:assumed-role/PcsApiUserRole/portal",
+                "accountId": "123456789012",
+                "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+                "sessionName": "portal",
+                "organizationId": "o-exampleorgid",
+            })
+        );
+    }
+    assert_eq!(received.get("httpStatus"), None);
+    assert_eq!(
+        (&complete["decision"], &complete["httpStatus"]),
+        (&json!("ALLOW"), &json!(202))
+    );
+    assert_eq!(complete["resourceArn"], created.body["cluster"]["arn"]);
+    assert_eq!(complete["downstream"][0]["action"], "CreateCluster");
+    assert!(
+        complete["downstream"][0]["requestId"]
+            .as_str()
+            .is_some_and(|id| !id.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn a_read_is_one_row_and_a_failed_read_says_how_it_ended() {
+    let world = World::start().await;
+    assert_eq!(world.send(&event("list-clusters")).await.status, 200);
+    assert_eq!(world.stages().await, ["0#READ"]);
+    assert_eq!(world.send(&event("get-cluster")).await.status, 404);
+    assert_eq!(world.stages().await, ["0#READ", "0#READ", "9#COMPLETE"]);
+    let closing = &world.rows().await[2];
+    assert_eq!(
+        (&closing["httpStatus"], &closing["decision"]),
+        (&json!(404), &json!("ALLOW"))
+    );
+    assert_eq!(closing["downstream"][0]["errorCode"], "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn rows_are_found_by_time_principal_resource_and_request() {
+    let world = World::start().await;
+    world.cluster().await;
+    let rows = world.rows().await;
+    let key = |row: &Value, name: &str| row[name].as_str().map(str::to_owned);
+    let month = rows[1]["eventTime"].as_str().unwrap().get(..7).unwrap();
+    let hour = rows[1]["eventTime"].as_str().unwrap().get(..13).unwrap();
+    for row in &rows {
+        let by_time = key(row, "byTime").unwrap();
+        assert!(by_time.starts_with(&format!("T#{hour}#")), "{by_time}");
+        assert!(
+            row["at"]
+                .as_str()
+                .unwrap()
+                .ends_with(row["eventId"].as_str().unwrap())
+        );
+    }
+    assert_eq!(
+        key(&rows[0], "byPrincipal"),
+        None,
+        "the opening row is not listed twice"
+    );
+    let principal = format!("P#123456789012#AROADBQP57FF2AEXAMPLE#{month}");
+    assert_eq!(key(&rows[1], "byPrincipal"), Some(principal));
+    assert_eq!(
+        key(&rows[1], "byResource").as_deref(),
+        Some("R#cluster#us-east-1#demo-cluster")
+    );
+    let request_id = event("create-cluster")["requestContext"]["requestId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(key(&rows[1], "byRequest"), Some(format!("Q#{request_id}")));
+}
+
+#[tokio::test]
+async fn rows_expire_after_the_configured_days() {
+    let world = World::with(&[("PCS_API_AUDIT_RETENTION_DAYS", "30")]).await;
+    world.send(&event("list-clusters")).await;
+    let row = &world.rows().await[0];
+    let seconds_now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let days = (row["expires"].as_u64().unwrap() - seconds_now).div_ceil(24 * 60 * 60);
+    assert_eq!(days, 30);
+}
+
+#[tokio::test]
+async fn a_refused_caller_is_on_record_as_denied() {
+    let world = World::start().await;
+    world.send(&event("refused-no-identity")).await;
+    let row = &world.rows().await[0];
+    assert_eq!(
+        (&row["decision"], row.get("userIdentity")),
+        (&json!("DENY"), None)
+    );
+}
+
+/// `sharedSecret` opens the cluster's Slurm controller: callers get it, no record does.
+#[tokio::test]
+async fn the_shared_secret_is_answered_and_nowhere_written() {
+    let world = World::with(&[("PCS_API_ENABLE_INSTANCE_REGISTRATION", "true")]).await;
+    world.node_group().await;
+    let answer = world.send(&event("register-compute-node-group-instance")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let secret = answer.body["sharedSecret"].as_str().unwrap().to_owned();
+    assert!(!secret.is_empty());
+    let all = Value::from(world.rows().await).to_string();
+    assert!(
+        !all.contains(&secret) && !all.contains("i-0123456789abcdef0-1"),
+        "{all}"
+    );
+}
+
+/// Whatever callers choose freely must not make a record too big to write, or one row look like two.
+#[tokio::test]
+async fn hostile_strings_stay_in_one_row_of_bounded_size() {
+    let world = World::start().await;
+    let mut request = event("list-clusters");
+    request["requestContext"]["identity"]["userAgent"] = json!("\"\n\u{0}é".repeat(100_000));
+    request["requestContext"]["identity"]["caller"] = json!("AROADBQP57FF2AEXAMPLE:quote\"\nnewline");
+    assert_eq!(world.send(&request).await.status, 200);
+    let rows = world.rows().await;
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0]["userAgent"].as_str().unwrap().len() <= 1024);
+    assert_eq!(rows[0]["userIdentity"]["sessionName"], "quote\"\nnewline");
+}
+
+#[tokio::test]
+async fn the_body_is_known_by_its_hash_only() {
+    let world = World::start().await;
+    world
+        .send(&with_body(
+            event("create-cluster"),
+            json!({"tags": {"secret": "hunter2hunter2"}}),
+        ))
+        .await;
+    let rows = Value::from(world.rows().await);
+    assert!(!rows.to_string().contains("hunter2hunter2"));
+    assert_eq!(rows[0]["bodySha256"].as_str().map(str::len), Some(64));
+}

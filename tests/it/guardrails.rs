@@ -1,0 +1,240 @@
+//! Every rule for instance profiles: refused before PCS hears of the call, with the rule, the subject and what would
+//! pass; on record; in dry run too.
+
+use iam_emulator::{InstanceProfile, Role, Seed};
+use serde_json::{Value, json};
+
+use crate::world::{Answer, World, event, with_body, with_query};
+
+fn profile(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:instance-profile/{name}")
+}
+
+fn create_with(arn: &str) -> Value {
+    with_body(
+        event("create-compute-node-group"),
+        json!({"iamInstanceProfileArn": arn}),
+    )
+}
+
+fn rules(answer: &Answer) -> Vec<&str> {
+    let violations = answer.body["violations"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    violations
+        .iter()
+        .map(|violation| violation["rule"].as_str().unwrap())
+        .collect()
+}
+
+async fn check_denied(world: &World, request: &Value, expected: &[&str]) -> Answer {
+    world.stack.pcs_emulator.clear_calls();
+    let answer = world.send(request).await;
+    assert_eq!(
+        (answer.status, &answer.body["code"]),
+        (403, &json!("GuardrailDenied")),
+        "{answer:?}"
+    );
+    assert_eq!(rules(&answer), expected, "{answer:?}");
+    assert_eq!(world.pcs_mutations(), Vec::<String>::new());
+    let rows = world.rows().await;
+    let last = rows.last().unwrap();
+    assert_eq!(
+        (&last["sk"], &last["decision"]),
+        (&json!("9#COMPLETE"), &json!("DENY"))
+    );
+    assert_eq!(last["violations"].as_array().unwrap().len(), expected.len());
+    answer
+}
+
+#[tokio::test]
+async fn each_seeded_profile_breaks_its_rule() {
+    let world = World::start().await;
+    world.cluster().await;
+    for (name, rule) in [
+        ("AWSPCS-administrator", "allowlist"),
+        ("AWSPCS-inline", "inline-policy"),
+        ("AWSPCS-shared", "trust-policy"),
+        ("AWSPCS-empty", "one-role"),
+        ("compute-node", "role-name"),
+        ("AWSPCS-nobody", "profile-exists"),
+        ("other-path/AWSPCS-compute-node", "profile-arn"),
+    ] {
+        let answer = check_denied(&world, &create_with(&profile(name)), &[rule]).await;
+        assert!(
+            answer.body["message"].as_str().unwrap().contains("AWSPCS"),
+            "{answer:?}"
+        );
+        let dry = with_query(create_with(&profile(name)), &[("dryrun", "true")]);
+        check_denied(&world, &dry, &[rule]).await;
+    }
+    let allowed = world
+        .send(&create_with(&profile("AWSPCS-administrator")))
+        .await
+        .body["violations"][0]["allowed"]
+        .clone();
+    assert_eq!(
+        allowed.as_array().unwrap().len(),
+        13,
+        "the patterns that would pass"
+    );
+}
+
+/// A profile of this name exists here, which is what `GetInstanceProfile` would find.
+#[tokio::test]
+async fn a_profile_of_another_account_or_partition_is_refused() {
+    let world = World::start().await;
+    world.cluster().await;
+    for arn in [
+        "arn:aws:iam::999999999999:instance-profile/AWSPCS-compute-node",
+        "arn:aws-cn:iam::123456789012:instance-profile/AWSPCS-compute-node",
+    ] {
+        check_denied(&world, &create_with(arn), &["own-account"]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_violation_is_reported_at_once() {
+    let world = World::with(&[(
+        "PCS_API_PERMISSIONS_BOUNDARY",
+        "arn:aws:iam::123456789012:policy/Guard",
+    )])
+    .await;
+    world.cluster().await;
+    let role = Role::new("worst")
+        .attach("arn:aws:iam::aws:policy/AdministratorAccess")
+        .attach("arn:aws:iam::aws:policy/PowerUserAccess")
+        .inline(
+            "one",
+            json!({"Statement": {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}}),
+        )
+        .trust(json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}));
+    let seed = Seed::new()
+        .role(role)
+        .instance_profile(InstanceProfile::new("worst").role("worst"));
+    world.stack.iam_emulator.seed(seed).unwrap();
+    let expected = [
+        "role-name",
+        "trust-policy",
+        "permissions-boundary",
+        "allowlist",
+        "allowlist",
+        "inline-policy",
+    ];
+    check_denied(&world, &create_with(&profile("worst")), &expected).await;
+}
+
+#[tokio::test]
+async fn the_boundary_must_be_the_configured_one() {
+    let guard = "arn:aws:iam::123456789012:policy/Guard";
+    let world = World::with(&[("PCS_API_PERMISSIONS_BOUNDARY", guard)]).await;
+    world.cluster().await;
+    check_denied(
+        &world,
+        &create_with(&profile("AWSPCS-compute-node")),
+        &["permissions-boundary"],
+    )
+    .await;
+    for (name, boundary, expected) in [
+        ("AWSPCS-lower", "arn:aws:iam::123456789012:policy/guard", 403),
+        ("AWSPCS-guarded", guard, 202),
+    ] {
+        let role = Role::new(name).boundary(Some(boundary));
+        let seed = Seed::new()
+            .role(role)
+            .instance_profile(InstanceProfile::new(name).role(name));
+        world.stack.iam_emulator.seed(seed).unwrap();
+        assert_eq!(
+            world.send(&create_with(&profile(name))).await.status,
+            expected,
+            "{name}"
+        );
+    }
+}
+
+/// The policy that does not pass is on the last page of its list.
+#[tokio::test]
+async fn every_page_of_the_attached_policies_is_read() {
+    let world = World::start().await;
+    world.cluster().await;
+    let allowed = (0..150).map(|n| format!("arn:aws:iam::123456789012:policy/parallelcluster-{n:03}"));
+    let role = allowed.fold(Role::new("AWSPCS-many"), Role::attach);
+    let role = role.attach("arn:aws:iam::aws:policy/AdministratorAccess");
+    let seed = Seed::new()
+        .role(role)
+        .instance_profile(InstanceProfile::new("AWSPCS-many").role("AWSPCS-many"));
+    world.stack.iam_emulator.seed(seed).unwrap();
+    check_denied(&world, &create_with(&profile("AWSPCS-many")), &["allowlist"]).await;
+}
+
+/// Registration may be allowed inline: that is PCS's documented minimum.
+#[tokio::test]
+async fn an_inline_policy_may_allow_registration_and_nothing_else() {
+    let world = World::start().await;
+    world.cluster().await;
+    let register = "pcs:RegisterComputeNodeGroupInstance";
+    for (name, statement, expected) in [
+        (
+            "AWSPCS-a",
+            json!({"Effect": "Allow", "Action": register, "Resource": "*"}),
+            202,
+        ),
+        (
+            "AWSPCS-b",
+            json!([{"Effect": "Allow", "Action": [register, "s3:GetObject"], "Resource": "*"}]),
+            403,
+        ),
+        (
+            "AWSPCS-c",
+            json!({"Effect": "Allow", "Action": "pcs:*", "Resource": "*"}),
+            403,
+        ),
+        (
+            "AWSPCS-d",
+            json!({"Effect": "Allow", "Action": "*", "Resource": "*"}),
+            403,
+        ),
+        ("AWSPCS-e", json!([]), 403),
+    ] {
+        let role = Role::new(name).inline(
+            "register",
+            json!({"Version": "2012-10-17", "Statement": statement}),
+        );
+        let seed = Seed::new()
+            .role(role)
+            .instance_profile(InstanceProfile::new(name).role(name));
+        world.stack.iam_emulator.seed(seed).unwrap();
+        let request = with_body(
+            create_with(&profile(name)),
+            json!({"clientToken": null, "computeNodeGroupName": name}),
+        );
+        let answer = world.send(&request).await;
+        assert_eq!(answer.status, expected, "{name}: {answer:?}");
+    }
+}
+
+/// An update that does not mention the profile is checked against the one that the group has now.
+#[tokio::test]
+async fn an_update_is_checked_even_when_it_leaves_the_profile_alone() {
+    let world = World::start().await;
+    world.node_group().await;
+    assert_eq!(world.send(&event("update-compute-node-group")).await.status, 202);
+    world.settle();
+    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
+    world.stack.iam_emulator.seed(Seed::new().role(worse)).unwrap();
+    let request = with_body(event("update-compute-node-group"), json!({"clientToken": null}));
+    check_denied(&world, &request, &["allowlist"]).await;
+}
+
+#[tokio::test]
+async fn deciding_writes_nothing_to_iam() {
+    let world = World::start().await;
+    world.node_group().await;
+    let calls = world.stack.iam_emulator.calls();
+    assert!(!calls.is_empty());
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.action.starts_with("Get") || call.action.starts_with("List"))
+    );
+}

@@ -1,0 +1,231 @@
+//! The Lambda binary gives the answers that `pcs-local` gives.
+//!
+//! `PCS_API_BOOTSTRAP` names the binary to drive (the release build in CI); without it the debug build is driven.
+
+use std::{env, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{
+    runtime_api::Function,
+    world::{Answer, World, answer, event, rows, with_body, with_query},
+};
+
+fn binary() -> PathBuf {
+    env::var_os("PCS_API_BOOTSTRAP")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pcs-api")), PathBuf::from)
+}
+
+/// Every event, in an order in which a cluster lives and dies.
+const STORY: [&str; 33] = [
+    "refused-test-invoke-stage",
+    "refused-no-identity",
+    "refused-foreign-api",
+    "refused-foreign-account",
+    "refused-not-a-rest-event",
+    "refused-unknown-route",
+    "refused-wrong-method",
+    "refused-media-type",
+    "refused-duplicate-keys",
+    "refused-invalid-members",
+    "refused-bad-region",
+    "dryrun-create-cluster",
+    "list-clusters",
+    "create-cluster",
+    "get-cluster",
+    "update-cluster",
+    "refused-foreign-profile",
+    "refused-unknown-profile",
+    "create-compute-node-group",
+    "get-compute-node-group",
+    "update-compute-node-group",
+    "list-compute-node-groups",
+    "create-queue",
+    "get-queue",
+    "update-queue",
+    "list-queues",
+    "tag-resource",
+    "list-tags-for-resource",
+    "untag-resource",
+    "register-compute-node-group-instance",
+    "delete-queue",
+    "delete-compute-node-group",
+    "delete-cluster",
+];
+
+#[test]
+fn the_story_has_every_event() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("events");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    let mut story = STORY.map(str::to_owned).to_vec();
+    files.sort();
+    story.sort();
+    assert_eq!(story, files);
+}
+
+#[tokio::test]
+async fn every_event_is_answered_as_pcs_local_answers_it() {
+    let (local, remote) = (World::start().await, World::start().await);
+    let function = Function::start(&binary(), remote.stack.variables()).await;
+    let (mut local_names, mut remote_names) = (Names::default(), Names::default());
+    for name in STORY {
+        let expected = local.send(&local_names.fill(event(name))).await;
+        let found = answer(&function.invoke(&remote_names.fill(event(name))).await.unwrap());
+        assert_eq!(Names::hide(&found), Names::hide(&expected), "{name}");
+        assert!(
+            !name.starts_with("refused") || expected.status >= 400,
+            "{name}: {expected:?}"
+        );
+        local_names.learn(&expected);
+        remote_names.learn(&found);
+        local.settle();
+        remote.settle();
+    }
+    assert_eq!(
+        remote.stages().await,
+        local.stages().await,
+        "and leaves the same rows"
+    );
+}
+
+/// Ids and dates differ between two runs; everything else may not.
+#[derive(Default)]
+struct Names {
+    cluster_arn: String,
+    group_id: String,
+}
+
+impl Names {
+    /// Puts this run's ids where the event needs some.
+    fn fill(&self, event: Value) -> Value {
+        let resource = event["resource"].as_str().unwrap_or_default().to_owned();
+        let body = event["body"].as_str().unwrap_or_default().to_owned();
+        if resource == "/v1/tags" {
+            let mut query = vec![("resourceArn", self.cluster_arn.as_str())];
+            if event["httpMethod"] == "DELETE" {
+                query.push(("tagKeys", "team"));
+            }
+            return with_query(event, &query);
+        }
+        if body.contains("computeNodeGroupConfigurations") {
+            let groups = json!({"computeNodeGroupConfigurations": [{"computeNodeGroupId": self.group_id}]});
+            return with_body(event, groups);
+        }
+        event
+    }
+
+    fn learn(&mut self, answer: &Answer) {
+        if let Some(arn) = answer.body["cluster"]["arn"].as_str() {
+            arn.clone_into(&mut self.cluster_arn);
+        }
+        if let Some(id) = answer.body["computeNodeGroup"]["id"].as_str() {
+            id.clone_into(&mut self.group_id);
+        }
+    }
+
+    fn hide(answer: &Answer) -> Answer {
+        let mut hidden = answer.clone();
+        hide(&mut hidden.body);
+        hidden
+    }
+}
+
+/// Replaces what a run makes up: PCS ids, dates, addresses, secrets' versions.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (name, member) in object {
+                match name.as_str() {
+                    "createdAt" | "modifiedAt" | "privateIpAddress" | "secretArn" | "secretVersion" => {
+                        *member = json!("hidden");
+                    }
+                    // A request without API Gateway's id is told the event id, which is new each time.
+                    "requestId"
+                        if member
+                            .as_str()
+                            .is_some_and(|id| id.len() == "01M7XY1Y221RVD2NKVD6WEQ328".len()) =>
+                    {
+                        *member = json!("hidden");
+                    }
+                    _ => hide(member),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(hide),
+        Value::String(text) => {
+            for id in ids(text) {
+                *text = text.replace(&id, "pcs_hidden");
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn ids(text: &str) -> Vec<String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !word(c))
+        .filter(|part| part.starts_with("pcs_") && part.len() == 14)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What arrives at a function is not always from API Gateway.
+#[tokio::test]
+async fn foreign_payloads_are_refused_and_recorded_not_crashed_on() {
+    let world = World::start().await;
+    let function = Function::start(&binary(), world.stack.variables()).await;
+    let payloads = [
+        json!(null),
+        json!(7),
+        json!("text"),
+        json!([]),
+        json!({}),
+        json!({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}),
+        json!({"httpMethod": "GET", "requestContext": {"elb": {"targetGroupArn": "arn"}}, "path": "/v1/clusters"}),
+        json!({"httpMethod": "GET", "resource": "/v1/clusters", "requestContext": {"httpMethod": "GET"}}),
+    ];
+    for payload in &payloads {
+        let answer = answer(&function.invoke(payload).await.unwrap());
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (403, &json!("AccessDeniedException")),
+            "{payload}"
+        );
+    }
+    assert_eq!(rows(&world.stack.dynamodb).await.len(), payloads.len());
+    assert_eq!(world.pcs_actions(), Vec::<String>::new());
+}
+
+/// Nothing defaults to open: a missing variable stops the start and is named.
+#[tokio::test]
+async fn a_wrong_configuration_stops_the_start_with_a_message() {
+    let output = tokio::process::Command::new(binary())
+        .env_clear()
+        .env("PCS_API_REGION_SCOPE", "mars-1")
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    let message = String::from_utf8(output.stderr).unwrap();
+    for name in [
+        "PCS_API_REGION_SCOPE",
+        "PCS_API_AUDIT_TABLE",
+        "PCS_API_ADDITIONAL_IAM_POLICIES",
+        "AWS_REGION",
+    ] {
+        assert!(message.contains(name), "{name}: {message}");
+    }
+}

@@ -1,0 +1,21 @@
+//! The one integration binary. Every module drives the real gateway against the real emulators; nothing is mocked.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking"
+)]
+
+mod world;
+
+mod architecture;
+mod audit;
+mod faults;
+mod guardrails;
+mod lambda_binary;
+mod life;
+mod refusals;
+mod runtime_api;

@@ -1,0 +1,232 @@
+//! Requests that must change nothing, and say why.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, event, with_body, with_query};
+
+/// Sends the event; whatever it is, PCS must hear nothing and the record must be one closing row.
+async fn refused(world: &World, event: &Value, status: i64, code: &str) -> Value {
+    let before = world.rows().await.len();
+    world.stack.pcs_emulator.clear_calls();
+    let answer = world.send(event).await;
+    assert_eq!(
+        (answer.status, answer.body["code"].as_str()),
+        (status, Some(code)),
+        "{answer:?}"
+    );
+    assert!(
+        answer.body["message"]
+            .as_str()
+            .is_some_and(|message| message.len() > 20),
+        "{answer:?}"
+    );
+    assert!(answer.body["requestId"].is_string());
+    assert_eq!(world.pcs_actions(), Vec::<String>::new());
+    let rows = world.rows().await;
+    assert_eq!(rows.len(), before + 1, "one row");
+    let row = rows
+        .iter()
+        .max_by_key(|row| row["at"].as_str().unwrap().to_owned())
+        .unwrap();
+    assert_eq!(
+        (row["sk"].as_str(), row["httpStatus"].as_i64()),
+        (Some("9#COMPLETE"), Some(status))
+    );
+    assert_eq!(row["errorCode"].as_str(), Some(code));
+    answer.body
+}
+
+fn paths(body: &Value) -> Vec<&str> {
+    body["fieldErrors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["path"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_refused_event_of_the_repository_is_refused() {
+    let world = World::start().await;
+    for (name, status, code) in [
+        ("refused-test-invoke-stage", 403, "AccessDeniedException"),
+        ("refused-no-identity", 403, "AccessDeniedException"),
+        ("refused-foreign-api", 403, "AccessDeniedException"),
+        ("refused-foreign-account", 403, "AccessDeniedException"),
+        ("refused-not-a-rest-event", 403, "AccessDeniedException"),
+        ("refused-unknown-route", 404, "ResourceNotFoundException"),
+        ("refused-wrong-method", 405, "MethodNotAllowedException"),
+        ("refused-media-type", 415, "UnsupportedMediaTypeException"),
+        ("refused-duplicate-keys", 400, "ValidationException"),
+        ("refused-invalid-members", 400, "ValidationException"),
+        ("refused-bad-region", 400, "ValidationException"),
+        ("register-compute-node-group-instance", 403, "GuardrailDenied"),
+    ] {
+        refused(&world, &event(name), status, code).await;
+    }
+}
+
+#[tokio::test]
+async fn all_field_errors_are_reported_at_once() {
+    let world = World::start().await;
+    let body = refused(
+        &world,
+        &event("refused-invalid-members"),
+        400,
+        "ValidationException",
+    )
+    .await;
+    let mut found = paths(&body);
+    found.sort_unstable();
+    let expected = [
+        "clientToken",
+        "clusterName",
+        "colour",
+        "networking.subnetIds[0]",
+        "scheduler.type",
+        "scheduler.version",
+        "size",
+        "slurmConfiguration.scaleDownIdleTimeInSeconds",
+        "tags",
+    ];
+    assert_eq!(found, expected, "{body:#}");
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_told_apart() {
+    let world = World::start().await;
+    for (body, words) in [
+        ("{\"clusterName\":\"a", "not valid JSON"),
+        ("{} {}", "more than one JSON value"),
+        ("\u{feff}{}", "byte order mark"),
+        ("[1]", "must be a JSON object"),
+        (&"[".repeat(100_000), "127 levels"),
+        (r#"{"size":"SMALL","size":"LARGE"}"#, "more than once"),
+    ] {
+        let mut request = event("create-cluster");
+        request["body"] = json!(body);
+        let answer = refused(&world, &request, 400, "ValidationException").await;
+        assert!(
+            answer["message"].as_str().unwrap().contains(words),
+            "{words}: {answer}"
+        );
+    }
+    let mut request = event("create-cluster");
+    request["isBase64Encoded"] = json!(true);
+    for (body, words) in [("@@@", "base64"), ("/w==", "UTF-8")] {
+        request["body"] = json!(body);
+        let answer = refused(&world, &request, 400, "ValidationException").await;
+        assert!(answer["message"].as_str().unwrap().contains(words), "{answer}");
+    }
+    request["isBase64Encoded"] = json!(false);
+    request["body"] = json!("x".repeat(1024 * 1024 + 1));
+    refused(&world, &request, 413, "RequestTooLargeException").await;
+}
+
+#[tokio::test]
+async fn names_match_whole_and_the_look_ahead_means_what_it_says() {
+    let world = World::start().await;
+    for name in [
+        "pcs_abcdef",
+        "ab",
+        "1abc",
+        "abc_def",
+        "abc\n",
+        "abc def",
+        &"a".repeat(41),
+    ] {
+        let request = with_body(event("create-cluster"), json!({"clusterName": name}));
+        let answer = refused(&world, &request, 400, "ValidationException").await;
+        assert_eq!(paths(&answer), ["clusterName"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn query_parameters_are_checked_like_members() {
+    let world = World::start().await;
+    for (query, path) in [
+        (vec![("maxResults", "0")], "maxResults"),
+        (vec![("maxResults", "101")], "maxResults"),
+        (vec![("maxResults", "ten")], "maxResults"),
+        (vec![("maxResults", "1"), ("maxResults", "2")], "maxResults"),
+        (vec![("region", "mars-1")], "region"),
+        (vec![("region", "us-east-1.evil.example/")], "region"),
+        (vec![("colour", "blue")], "colour"),
+        (vec![("dryrun", "true")], "dryrun"),
+    ] {
+        let answer = refused(
+            &world,
+            &with_query(event("list-clusters"), &query),
+            400,
+            "ValidationException",
+        )
+        .await;
+        assert_eq!(paths(&answer), [path]);
+    }
+    let request = with_query(event("create-cluster"), &[("dryrun", "maybe")]);
+    assert_eq!(
+        paths(&refused(&world, &request, 400, "ValidationException").await),
+        ["dryrun"]
+    );
+}
+
+#[tokio::test]
+async fn a_deployment_scoped_to_a_region_reaches_no_other() {
+    let world = World::with(&[("PCS_API_REGION_SCOPE", "us-east-1")]).await;
+    let request = with_query(event("list-clusters"), &[("region", "eu-west-1")]);
+    let answer = refused(&world, &request, 400, "ValidationException").await;
+    assert!(
+        answer["message"].as_str().unwrap().contains("us-east-1"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_wrong_method_is_told_the_right_ones() {
+    let world = World::start().await;
+    let answer = world.send(&event("refused-wrong-method")).await;
+    assert_eq!(answer.status, 405);
+    assert!(
+        answer
+            .headers
+            .get("allow")
+            .is_some_and(|allow| allow.contains("GET")),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_stops_before_pcs() {
+    let world = World::start().await;
+    let answer = refused(&world, &event("dryrun-create-cluster"), 412, "DryRunOperation").await;
+    assert!(
+        answer["message"]
+            .as_str()
+            .unwrap()
+            .contains("would have succeeded")
+    );
+    assert_eq!(world.rows().await[0]["decision"], "ALLOW");
+}
+
+/// No header, query parameter or body member can name a caller or turn a test call into a genuine one.
+#[tokio::test]
+async fn a_forged_context_in_headers_changes_nothing() {
+    let world = World::start().await;
+    let mut request = event("refused-no-identity");
+    let identity = event("list-clusters")["requestContext"]["identity"].to_string();
+    for headers in ["headers", "multiValueHeaders"] {
+        for name in [
+            "X-Amzn-Request-Context",
+            "X-HTTP-Method-Override",
+            "X-Forwarded-For",
+            "Authorization",
+        ] {
+            request[headers][name] = if headers == "headers" {
+                json!(identity)
+            } else {
+                json!([identity])
+            };
+        }
+    }
+    refused(&world, &request, 403, "AccessDeniedException").await;
+}

@@ -1,0 +1,232 @@
+//! A running product for one test: the stack of `cargo local` on free ports, and the gateway called as Lambda calls
+//! it, with events built from `events/`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use lambda_runtime::{Context, LambdaEvent};
+use pcs_api::{config::Config, gateway::Gateway, lambda};
+use pcs_local::stack::{Options, Stack};
+use serde_json::{Value, json, value::to_raw_value};
+
+pub const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/AWSPCS-compute-node";
+pub const TABLE: &str = "pcs-api-audit";
+/// Actions that change something in PCS.
+const READS: [&str; 2] = ["Get", "List"];
+
+pub struct World {
+    pub stack: Stack,
+    pub gateway: Gateway,
+}
+
+/// An answer, with its body parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: i64,
+    pub headers: BTreeMap<String, String>,
+    pub body: Value,
+}
+
+/// One audit row as plain JSON.
+pub type AuditRow = Value;
+
+impl World {
+    pub async fn start() -> World {
+        World::with(&[]).await
+    }
+
+    /// With some environment variables of the function changed.
+    pub async fn with(variables: &[(&str, &str)]) -> World {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let stack = Stack::start(Options {
+            variables,
+            ..Options::default()
+        })
+        .await
+        .unwrap();
+        let gateway = gateway(stack.variables());
+        World { stack, gateway }
+    }
+
+    pub async fn send(&self, event: &Value) -> Answer {
+        self.send_within(event, Duration::from_secs(28)).await
+    }
+
+    /// Calls the function with this much time left.
+    pub async fn send_within(&self, event: &Value, left: Duration) -> Answer {
+        invoke(&self.gateway, event, left).await
+    }
+
+    /// Moves PCS's clock past every transition.
+    pub fn settle(&self) {
+        self.stack.pcs_emulator.advance(Duration::from_mins(1));
+    }
+
+    /// A cluster that is ACTIVE, by the events' name.
+    pub async fn cluster(&self) -> Answer {
+        let answer = self.send(&event("create-cluster")).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        self.settle();
+        answer
+    }
+
+    /// A cluster with a compute node group, both ACTIVE.
+    pub async fn node_group(&self) -> Answer {
+        self.cluster().await;
+        let answer = self.send(&event("create-compute-node-group")).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        self.settle();
+        answer
+    }
+
+    /// Names of the PCS actions received.
+    pub fn pcs_actions(&self) -> Vec<String> {
+        self.stack
+            .pcs_emulator
+            .calls()
+            .into_iter()
+            .map(|call| call.action)
+            .collect()
+    }
+
+    pub fn pcs_mutations(&self) -> Vec<String> {
+        let is_read = |action: &String| READS.iter().any(|read| action.starts_with(read));
+        self.pcs_actions()
+            .into_iter()
+            .filter(|action| !is_read(action))
+            .collect()
+    }
+
+    pub async fn rows(&self) -> Vec<AuditRow> {
+        rows(&self.stack.dynamodb).await
+    }
+
+    /// Sort keys of all rows, in the order of calls.
+    pub async fn stages(&self) -> Vec<String> {
+        self.rows()
+            .await
+            .iter()
+            .map(|row| row["sk"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+pub fn gateway(variables: &BTreeMap<String, String>) -> Gateway {
+    Gateway::new(Config::read(|name| variables.get(name).cloned()).unwrap())
+}
+
+pub async fn invoke(gateway: &Gateway, event: &Value, left: Duration) -> Answer {
+    let mut context = Context::default();
+    "8476a536-e9f4-11e8-9739-2dfe598c3fcd".clone_into(&mut context.request_id);
+    let deadline = (SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap();
+    context.deadline = u64::try_from(deadline.as_millis()).unwrap();
+    let response = lambda::handle(gateway, LambdaEvent::new(to_raw_value(event).unwrap(), context)).await;
+    answer(&serde_json::to_value(&response).unwrap())
+}
+
+/// Reads what the function returned.
+pub fn answer(response: &Value) -> Answer {
+    let body = response["body"]
+        .as_str()
+        .map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
+    let headers = response["headers"].as_object().unwrap();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect();
+    Answer {
+        status: response["statusCode"].as_i64().unwrap(),
+        headers,
+        body,
+    }
+}
+
+/// `events/NAME.json`.
+pub fn event(name: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("events")
+        .join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+/// The event with the members of its JSON body replaced; `null` removes one.
+pub fn with_body(mut event: Value, changes: Value) -> Value {
+    let mut body: Value = serde_json::from_str(event["body"].as_str().unwrap_or("{}")).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            body.as_object_mut().unwrap().remove(name);
+        } else {
+            body[name] = value.clone();
+        }
+    }
+    event["body"] = Value::String(body.to_string());
+    event
+}
+
+/// The event with these query parameters and no others.
+pub fn with_query(mut event: Value, parameters: &[(&str, &str)]) -> Value {
+    let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in parameters {
+        all.entry(name).or_default().push(value);
+    }
+    let last: BTreeMap<&str, &str> = parameters.iter().copied().collect();
+    event["queryStringParameters"] = json!(last);
+    event["multiValueQueryStringParameters"] = json!(all);
+    event
+}
+
+/// The event as another caller of the same role or another role sends it.
+pub fn called_by(mut event: Value, role_id: &str, session: &str) -> Value {
+    event["requestContext"]["identity"]["caller"] = json!(format!("{role_id}:{session}"));
+    event["requestContext"]["identity"]["user"] = json!(format!("{role_id}:{session}"));
+    event
+}
+
+/// All rows of the audit table, in the order of calls and of stages.
+pub async fn rows(dynamodb: &str) -> Vec<AuditRow> {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+        .credentials_provider(aws_credential_types::Credentials::from_keys("test", "test", None))
+        .http_client(pcs_api::aws::http_client())
+        .endpoint_url(dynamodb)
+        .build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let pages = client
+        .scan()
+        .table_name(TABLE)
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Vec<_>>()
+        .await;
+    let mut rows: Vec<Value> = pages.into_iter().map(|item| plain_item(&item.unwrap())).collect();
+    rows.sort_by_key(|row| format!("{} {}", row["at"].as_str().unwrap(), row["sk"].as_str().unwrap()));
+    rows
+}
+
+fn plain_item(item: &HashMap<String, AttributeValue>) -> Value {
+    item.iter()
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect()
+}
+
+fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!(text),
+        AttributeValue::N(number) => serde_json::from_str(number).unwrap(),
+        AttributeValue::Bool(flag) => json!(flag),
+        AttributeValue::L(list) => list.iter().map(plain).collect(),
+        AttributeValue::M(map) => plain_item(map),
+        other @ (AttributeValue::B(_) | AttributeValue::Bs(_) | _) => {
+            panic!("unexpected attribute {other:?}")
+        }
+    }
+}
