@@ -170,7 +170,7 @@ impl Tables<'_> {
             .collect();
         let pattern = match schema.get("pattern").and_then(Value::as_str) {
             None => "None".to_owned(),
-            Some(pattern) => format!("Some(&{})", self.pattern(pattern)?),
+            Some(pattern) => format!("Some(&{})", self.pattern(pattern, text(schema, "x-pcs-form")?)?),
         };
         Ok(format!(
             "Schema::String {{ min_length: {min}, max_length: {max}, pattern: {pattern}, choices: &{choices:?} }}"
@@ -221,8 +221,9 @@ impl Tables<'_> {
         ))
     }
 
-    fn pattern(&mut self, source: &str) -> Outcome<String> {
-        if let Some(name) = self.patterns.get(source) {
+    fn pattern(&mut self, source: &str, form: &str) -> Outcome<String> {
+        let key = format!("{source} {form}");
+        if let Some(name) = self.patterns.get(&key) {
             return Ok(name.clone());
         }
         let name = format!("PATTERN_{}", self.patterns.len());
@@ -232,11 +233,11 @@ impl Tables<'_> {
             .map_or_else(|| "None".to_owned(), |table| format!("Some({table})"));
         writeln!(
             self.out,
-            "static {name}: Pattern = Pattern {{ source: {source:?}, accepts: {}, refuses_prefix: {refuses} }};",
+            "static {name}: Pattern = Pattern {{ source: {source:?}, form: {form:?}, accepts: {}, refuses_prefix: {refuses} }};",
             automata.accepts
         )
         .map_err(text_error)?;
-        self.patterns.insert(source.to_owned(), name.clone());
+        self.patterns.insert(key, name.clone());
         Ok(name)
     }
 

@@ -53,9 +53,15 @@ pub struct Clients {
 
 impl Clients {
     pub fn new(config: AwsConfig) -> Clients {
+        Clients::over(config, OnceLock::new())
+    }
+
+    /// With another connector than [`http_client`], if `http` holds one: what goes wrong on the wire can then be
+    /// staged without replacing anything above it.
+    pub fn over(config: AwsConfig, http: OnceLock<SharedHttpClient>) -> Clients {
         Clients {
             config,
-            http: OnceLock::new(),
+            http,
             pcs: OnceLock::new(),
             iam: OnceLock::new(),
             dynamodb: OnceLock::new(),

@@ -266,3 +266,81 @@ impl Reader<'_> {
         Some(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn variables() -> BTreeMap<&'static str, &'static str> {
+        BTreeMap::from([
+            ("PCS_API_REGION_SCOPE", "*"),
+            ("PCS_API_ACCOUNT_ID", "123456789012"),
+            ("PCS_API_PARTITION", "aws"),
+            ("PCS_API_REST_API_ID", "a1b2c3d4e5"),
+            ("PCS_API_STAGE", "prod"),
+            ("PCS_API_AUDIT_TABLE", "pcs-api-audit"),
+            ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
+            ("PCS_API_ADDITIONAL_IAM_POLICIES", ""),
+            ("PCS_API_PERMISSIONS_BOUNDARY", ""),
+            ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
+            ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
+            ("PCS_API_LOG_LEVEL", "INFO"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+            (
+                "AWS_SECRET_ACCESS_KEY",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            ),
+        ])
+    }
+
+    fn read(variables: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
+        Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        let ConfigError(errors) = read(&BTreeMap::new()).unwrap_err();
+        for name in variables().keys() {
+            assert!(errors.iter().any(|error| error.starts_with(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_wrong_value_is_refused_and_named() {
+        assert!(read(&variables()).is_ok());
+        for (name, value) in [
+            ("PCS_API_REGION_SCOPE", "mars-1"),
+            ("PCS_API_ACCOUNT_ID", "12345678901"),
+            ("PCS_API_PARTITION", "gcp"),
+            ("PCS_API_REST_API_ID", "a/b"),
+            ("PCS_API_STAGE", "test-invoke-stage"),
+            ("PCS_API_AUDIT_TABLE", "ab"),
+            ("PCS_API_AUDIT_RETENTION_DAYS", "0"),
+            ("PCS_API_AUDIT_RETENTION_DAYS", "4000"),
+            ("PCS_API_ADDITIONAL_IAM_POLICIES", "*"),
+            ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),
+            ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "yes"),
+            ("PCS_API_ENABLE_INSTANCE_REGISTRATION", ""),
+            ("PCS_API_LOG_LEVEL", "info"),
+            ("AWS_REGION", "mars-1"),
+            ("AWS_ENDPOINT_URL_PCS", "127.0.0.1:3001"),
+        ] {
+            let mut variables = variables();
+            variables.insert(name, value);
+            let ConfigError(errors) = read(&variables).unwrap_err();
+            assert!(
+                matches!(errors.as_slice(), [error] if error.starts_with(name)),
+                "{name}={value}: {errors:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = read(&variables()).unwrap();
+        assert!(!format!("{config:?}").contains("EXAMPLEKEY"));
+    }
+}

@@ -49,12 +49,18 @@ struct Passage {
 
 impl Gateway {
     pub fn new(config: Config) -> Gateway {
+        let clients = Clients::new(config.aws.clone());
+        Gateway::with_clients(config, clients)
+    }
+
+    /// With clients made elsewhere.
+    pub fn with_clients(config: Config, clients: Clients) -> Gateway {
         Gateway {
             deployment: config.deployment,
             regions: config.regions,
             policy: config.policy,
             audit: Audit::new(config.audit),
-            clients: Clients::new(config.aws),
+            clients,
         }
     }
 

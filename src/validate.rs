@@ -25,7 +25,7 @@ pub fn check(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldE
             let message = string_fault(text, *min_length, *max_length, choices).or_else(|| {
                 pattern
                     .filter(|p| !p.matches(text))
-                    .map(|p| format!("must match `{}`", p.source))
+                    .map(|p| format!("must be {} (pattern `{}`)", p.form, p.source))
             });
             errors.extend(message.map(|message| FieldError::new(path, message)));
         }
@@ -143,5 +143,138 @@ fn join(path: &str, name: &str) -> String {
         name.to_owned()
     } else {
         format!("{path}.{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{contract, operations::Operation};
+
+    /// Paths and messages of what is wrong with a body.
+    fn faults(operation: Operation, body: &Value) -> Vec<String> {
+        let mut errors = Vec::new();
+        check(body, contract::route(operation).body.unwrap(), "", &mut errors);
+        errors
+            .into_iter()
+            .map(|error| format!("{} {}", error.path, error.message))
+            .collect()
+    }
+
+    fn group(changes: &Value) -> Value {
+        let mut body = json!({
+            "computeNodeGroupName": "compute",
+            "subnetIds": ["subnet-0123456789abcdef0"],
+            "iamInstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/AWSPCS-compute-node",
+            "scalingConfiguration": {"minInstanceCount": 0, "maxInstanceCount": 4},
+            "instanceConfigs": [{"instanceType": "c6i.xlarge"}],
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body
+    }
+
+    #[track_caller]
+    fn check_group(changes: &Value, expected: &[&str]) {
+        assert_eq!(
+            faults(Operation::CreateComputeNodeGroup, &group(changes)),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_good_body_has_no_faults() {
+        check_group(&json!({}), &[]);
+        check_group(&json!({"tags": {"team": ""}, "amiId": "ami-0a"}), &[]);
+    }
+
+    #[test]
+    fn each_kind_of_fault_has_its_sentence() {
+        check_group(
+            &json!({"scalingConfiguration": {"minInstanceCount": -1}}),
+            &[
+                "scalingConfiguration.maxInstanceCount is required",
+                "scalingConfiguration.minInstanceCount must be 0 or more",
+            ],
+        );
+        check_group(
+            &json!({"purchaseOption": "CHEAP"}),
+            &[
+                "purchaseOption must be one of ONDEMAND, SPOT, CAPACITY_BLOCK, INTERRUPTIBLE_CAPACITY_RESERVATION",
+            ],
+        );
+        check_group(
+            &json!({"sshKeyName": ""}),
+            &["sshKeyName must have 1 to 255 characters, has 0"],
+        );
+        check_group(&json!({"tags": {}}), &["tags must have 1 to 200 entries, has 0"]);
+        check_group(
+            &json!({"tags": {"": "x"}}),
+            &["tags. the key must have 1 to 128 characters, has 0"],
+        );
+        check_group(&json!({"tags": {"k": 1}}), &["tags.k must be a string"]);
+        check_group(
+            &json!({"amiId": null}),
+            &["amiId must not be null; leave it out instead"],
+        );
+        check_group(
+            &json!({"subnetIds": "subnet-0123456789abcdef0"}),
+            &["subnetIds must be a list"],
+        );
+        check_group(
+            &json!({"instanceConfigs": [{"instanceTyp": "c6i.xlarge"}]}),
+            &["instanceConfigs[0].instanceTyp is not known here; known are instanceType"],
+        );
+        let scaling = json!({"minInstanceCount": 0.5, "maxInstanceCount": 18_446_744_073_709_551_615_u64});
+        check_group(
+            &json!({"scalingConfiguration": scaling}),
+            &[
+                "scalingConfiguration.maxInstanceCount must be an integer",
+                "scalingConfiguration.minInstanceCount must be an integer",
+            ],
+        );
+    }
+
+    /// Lengths count characters, as the model does: 256 of them in a tag's value, whatever their bytes.
+    #[test]
+    fn lengths_count_characters() {
+        check_group(&json!({"tags": {"k": "é".repeat(256)}}), &[]);
+        check_group(
+            &json!({"tags": {"k": "é".repeat(257)}}),
+            &["tags.k must have at most 256 characters, has 257"],
+        );
+    }
+
+    #[test]
+    fn the_number_of_faults_is_bounded() {
+        let many: Map<String, Value> = (0..10_000).map(|n| (format!("x{n}"), Value::Null)).collect();
+        assert!(
+            faults(Operation::CreateComputeNodeGroup, &Value::Object(many)).len() <= FieldError::MOST + 1
+        );
+    }
+
+    /// The longest pattern of the contract, whose DFA cannot be built, and its limits.
+    #[test]
+    fn instance_profile_arns_are_matched_whole() {
+        let arn = |rest: &str| format!("arn:aws:iam::123456789012:instance-profile/{rest}");
+        for (rest, good) in [
+            ("AWSPCS-x".to_owned(), true),
+            (format!("{}/x", "a".repeat(510)), true),
+            (format!("{}/x", "a".repeat(511)), false),
+            ("x".repeat(128), true),
+            ("x".repeat(129), false),
+            ("x y".to_owned(), false),
+            ("x\n".to_owned(), false),
+            (String::new(), false),
+        ] {
+            let found = faults(
+                Operation::CreateComputeNodeGroup,
+                &group(&json!({"iamInstanceProfileArn": arn(&rest)})),
+            );
+            assert_eq!(found.is_empty(), good, "{rest}: {found:?}");
+        }
     }
 }

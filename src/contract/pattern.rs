@@ -3,8 +3,10 @@
 
 /// A pattern of the contract.
 pub struct Pattern {
-    /// As the contract writes it: what error messages show.
+    /// As the contract writes it.
     pub source: &'static str,
+    /// What it asks for, in words that follow "must be" (`x-pcs-form`).
+    pub form: &'static str,
     pub(super) accepts: Automaton,
     pub(super) refuses_prefix: Option<Automaton>,
 }

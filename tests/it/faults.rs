@@ -1,7 +1,19 @@
 //! What callers and the record are told when something behind the gateway is broken.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
+use pcs_api::{
+    aws::{Clients, http_client},
+    config::Config,
+    gateway::Gateway,
+};
 use pcs_emulator::{Effect, Fault};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -288,5 +300,72 @@ async fn what_iam_does_not_answer_refuses_the_call() {
         world.send(&unknown).await.status,
         202,
         "and with IAM back it passes"
+    );
+}
+
+/// Panics instead of connecting to one host.
+#[derive(Debug)]
+struct Explosive {
+    inner: SharedHttpClient,
+    host: String,
+}
+
+impl HttpClient for Explosive {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        let host = self.host.clone();
+        SharedHttpConnector::new(ExplosiveConnector { inner, host })
+    }
+}
+
+#[derive(Debug)]
+struct ExplosiveConnector {
+    inner: SharedHttpConnector,
+    host: String,
+}
+
+impl aws_smithy_runtime_api::client::http::HttpConnector for ExplosiveConnector {
+    fn call(&self, request: aws_smithy_runtime_api::http::Request) -> HttpConnectorFuture {
+        assert!(!request.uri().starts_with(&self.host), "a bug in the gateway");
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_recorded() {
+    let world = World::start().await;
+    let config = Config::read(|name| world.stack.variables().get(name).cloned()).unwrap();
+    let explosive = Explosive {
+        inner: http_client(),
+        host: world.stack.pcs.clone(),
+    };
+    let clients = Clients::over(
+        config.aws.clone(),
+        OnceLock::from(SharedHttpClient::new(explosive)),
+    );
+    let gateway = Gateway::with_clients(config, clients);
+    for (name, stages) in [
+        ("create-cluster", &["0#RECEIVED", "9#PANIC"][..]),
+        ("list-clusters", &["0#RECEIVED", "9#PANIC", "0#READ", "9#PANIC"]),
+    ] {
+        let answer = invoke(&gateway, &event(name), Duration::from_secs(28)).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (500, &json!("InternalServerException")),
+            "{answer:?}"
+        );
+        assert!(!answer.body.to_string().contains("a bug in the gateway"));
+        assert_eq!(world.stages().await, stages);
+    }
+    assert_eq!(
+        invoke(&gateway, &event("refused-bad-region"), Duration::from_secs(28))
+            .await
+            .status,
+        400,
+        "it lives on"
     );
 }
