@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::{contract, guardrails::Policy, guardrails::allowlist::Allowlist, guardrails::boundary::Boundary};
+use crate::{
+    contract, guardrails::Policy, guardrails::allowlist::Allowlist, guardrails::boundary::Boundary,
+    guardrails::lifecycle_scripts::LifecycleScripts,
+};
 
 /// The whole configuration. Taken apart in `main.rs`; nobody carries it along.
 #[derive(Debug, Clone)]
@@ -144,6 +147,11 @@ impl Config {
             read.parsed("PCS_API_ENABLE_INSTANCE_REGISTRATION", "`true` or `false`", |v| {
                 v.parse::<bool>().ok()
             });
+        let lifecycle_scripts = read.parsed(
+            "PCS_API_LIFECYCLE_SCRIPTS",
+            "ANY, CHECKSUM_OUTSIDE_S3 or CHECKSUM",
+            LifecycleScripts::parse,
+        );
         let log_level = read.parsed("PCS_API_LOG_LEVEL", "ERROR, WARN, INFO or DEBUG", LogLevel::parse);
         let aws = AwsConfig {
             region: region.clone(),
@@ -160,6 +168,7 @@ impl Config {
             Some(allowlist),
             Some(boundary),
             Some(instance_registration),
+            Some(lifecycle_scripts),
             Some(log_level),
             [],
         ) = (
@@ -167,6 +176,7 @@ impl Config {
             allowlist,
             boundary,
             instance_registration,
+            lifecycle_scripts,
             log_level,
             read.errors.as_slice(),
         )
@@ -180,6 +190,7 @@ impl Config {
                 allowlist,
                 boundary,
                 instance_registration,
+                lifecycle_scripts,
             },
             deployment: Deployment {
                 account_id,
@@ -286,6 +297,7 @@ mod tests {
             ("PCS_API_PERMISSIONS_BOUNDARY", ""),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
             ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
+            ("PCS_API_LIFECYCLE_SCRIPTS", "CHECKSUM_OUTSIDE_S3"),
             ("PCS_API_LOG_LEVEL", "INFO"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
@@ -324,6 +336,7 @@ mod tests {
             ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "yes"),
             ("PCS_API_ENABLE_INSTANCE_REGISTRATION", ""),
+            ("PCS_API_LIFECYCLE_SCRIPTS", "none"),
             ("PCS_API_LOG_LEVEL", "info"),
             ("AWS_REGION", "mars-1"),
             ("AWS_ENDPOINT_URL_PCS", "127.0.0.1:3001"),

@@ -4,7 +4,9 @@
 //! text with secrets, Rust errors) is not representable here: it goes to the log, never into an answer.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::guardrails::Denial;
 
 /// One thing wrong with the request's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,7 +54,7 @@ pub enum Error {
         fields: Vec<FieldError>,
     },
     /// At least one guardrail is broken.
-    Guardrail(Vec<Violation>),
+    Guardrail(Denial),
     /// The event does not come from the deployed API, or names no caller.
     Caller(&'static str),
     /// PCS refuses this API's role, which it also does for ids that do not exist.
@@ -66,8 +68,10 @@ pub enum Error {
         limit: usize,
     },
     Conflict(String),
-    /// A dry run that would have succeeded.
-    DryRun,
+    /// A dry run that would have succeeded; the guardrail rules that were asked and passed.
+    DryRun {
+        passed: Vec<&'static str>,
+    },
     Quota(String),
     /// Seconds after which a retry makes sense.
     Throttled {
@@ -106,7 +110,7 @@ impl Error {
             Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
             Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
             Error::Conflict(_) => (409, "ConflictException"),
-            Error::DryRun => (412, "DryRunOperation"),
+            Error::DryRun { .. } => (412, "DryRunOperation"),
             Error::TooLarge { .. } => (413, "RequestTooLargeException"),
             Error::MediaType => (415, "UnsupportedMediaTypeException"),
             Error::Throttled { .. } => (429, "ThrottlingException"),
@@ -130,8 +134,9 @@ impl Error {
             | Error::Conflict(message)
             | Error::Quota(message)
             | Error::BadGateway(message) => message.clone(),
-            Error::Guardrail(violations) => {
-                let told: Vec<&str> = violations
+            Error::Guardrail(denial) => {
+                let told: Vec<&str> = denial
+                    .violations
                     .iter()
                     .map(|violation| violation.message.as_str())
                     .collect();
@@ -147,7 +152,7 @@ impl Error {
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
             Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
             Error::TooLarge { limit } => format!("the body is larger than {limit} bytes; send less"),
-            Error::DryRun => {
+            Error::DryRun { .. } => {
                 "the request would have succeeded; leave out `dryrun=true` to carry it out".to_owned()
             }
             Error::Throttled { retry_after_seconds } => {
@@ -187,7 +192,7 @@ impl Error {
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::Conflict(_)
-            | Error::DryRun
+            | Error::DryRun { .. }
             | Error::Quota(_)
             | Error::Internal
             | Error::BadGateway(_)
@@ -206,17 +211,44 @@ impl Error {
     /// The contract's `ApiError`.
     pub fn body(&self, request_id: &str) -> Value {
         let class = self.class();
-        let mut body = json!({ "message": self.message(), "code": class.code, "requestId": request_id });
-        let list = if let Error::Guardrail(violations) = self {
-            Some(("violations", json!(violations)))
-        } else {
-            let fields = self.fields();
-            (!fields.is_empty()).then(|| ("fieldErrors", json!(fields)))
-        };
-        if let (Some((name, list)), Some(object)) = (list, body.as_object_mut()) {
-            object.insert(name.to_owned(), list);
+        let mut body = Map::new();
+        body.insert("message".to_owned(), self.message().into());
+        body.insert("code".to_owned(), class.code.into());
+        body.insert("requestId".to_owned(), request_id.into());
+        if !self.fields().is_empty() {
+            body.insert("fieldErrors".to_owned(), json!(self.fields()));
         }
-        body
+        if let Error::Guardrail(denial) = self {
+            body.insert("violations".to_owned(), json!(denial.violations));
+        }
+        if !self.passed().is_empty() {
+            body.insert("passedRules".to_owned(), json!(self.passed()));
+        }
+        Value::Object(body)
+    }
+
+    /// The guardrail rules that were asked and passed.
+    fn passed(&self) -> &[&'static str] {
+        match self {
+            Error::Guardrail(Denial { passed, .. }) | Error::DryRun { passed } => passed,
+            Error::Validation(_)
+            | Error::Refused { .. }
+            | Error::Caller(_)
+            | Error::UpstreamAccessDenied
+            | Error::UnknownRoute
+            | Error::NotFound(_)
+            | Error::MethodNotAllowed(_)
+            | Error::MediaType
+            | Error::TooLarge { .. }
+            | Error::Conflict(_)
+            | Error::Quota(_)
+            | Error::Throttled { .. }
+            | Error::Internal
+            | Error::BadGateway(_)
+            | Error::AuditUnavailable
+            | Error::FactsUnavailable(_)
+            | Error::OutOfTime { .. } => &[],
+        }
     }
 }
 

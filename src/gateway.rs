@@ -10,12 +10,12 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     audit::{
         Audit, Opened,
-        record::{Decision, Downstream, Entry, Outcome},
+        record::{Decision, Downstream, Entry, Outcome, Step},
     },
     aws::Clients,
     config::{Config, Deployment, Regions},
@@ -97,20 +97,23 @@ impl Gateway {
         let client_token = call.scoped_client_token(&principal, &passage.entry.event_id.to_string());
 
         let facts = self.gather(&call, passage).await?;
-        let permit = guardrails::decide(&self.policy, call, &facts).map_err(|violations| {
+        let permit = guardrails::decide(&self.policy, call, &facts).map_err(|denial| {
             passage.entry.decision = Decision::Deny;
-            passage.entry.violations.clone_from(&violations);
-            Error::Guardrail(violations)
+            passage.entry.violations.clone_from(&denial.violations);
+            Error::Guardrail(denial)
         })?;
         passage.entry.decision = Decision::Allow;
         if permit.call().dryrun {
-            return Err(Error::DryRun);
+            return Err(Error::DryRun {
+                passed: permit.passed().to_vec(),
+            });
         }
         let deadline = passage.deadline;
         let opened = self.open(passage).await?;
         let answer = pcs::call(&self.clients, &permit, opened, client_token, deadline).await;
         let answer = note(&mut passage.entry, operation.name(), answer)?;
         passage.entry.answered_with(&answer.output);
+        self.recheck(facts, passage).await;
         Ok(Success {
             status: contract::route(operation).success,
             output: answer.output,
@@ -137,17 +140,53 @@ impl Gateway {
                 .to_owned()
             }
         };
-        let mut iam_calls = Vec::new();
-        let facts = Box::pin(iam::facts::profile(self.clients.iam(), &arn, &mut iam_calls));
-        let facts = if passage.opened.is_some() {
-            facts.await
+        let deadline = passage.deadline;
+        let (opened, facts) = if passage.opened.is_some() {
+            (Ok(passage.opened.take()), self.inspect(&arn, deadline).await)
         } else {
-            let (opened, facts) = tokio::join!(self.audit.open(&self.clients, &passage.entry), facts);
-            passage.opened = Some(opened?);
-            facts
+            let open = self.audit.open(&self.clients, &passage.entry);
+            let (opened, facts) = tokio::join!(open, self.inspect(&arn, deadline));
+            (opened.map(Some), facts)
         };
+        passage.opened = opened?;
+        let (facts, mut iam_calls) = facts;
         passage.entry.downstream.append(&mut iam_calls);
-        facts.map_err(|_| Error::FactsUnavailable("the instance profile's role"))
+        let facts = facts.ok_or(Error::FactsUnavailable("the instance profile's role"))?;
+        passage.entry.inspected = facts.clone();
+        Ok(facts)
+    }
+
+    /// Reads the profile's role from IAM; `None` when that fails or takes too long.
+    async fn inspect(&self, profile_arn: &str, deadline: Instant) -> (Option<Facts>, Vec<Downstream>) {
+        let mut iam_calls = Vec::new();
+        let facts = Box::pin(iam::facts::profile(
+            self.clients.iam(),
+            profile_arn,
+            &mut iam_calls,
+        ));
+        let facts = timeout_at(deadline, facts).await.ok().and_then(Result::ok);
+        (facts, iam_calls)
+    }
+
+    /// Check and use are two moments; what was decided on is read once more, and a difference is put on record. The
+    /// answer stays the truth about what PCS did.
+    async fn recheck(&self, before: Facts, passage: &mut Passage) {
+        let (Facts::Profile { requested, .. }, Some(opened)) = (&before, &passage.opened) else {
+            return;
+        };
+        let (after, mut iam_calls) = self.inspect(requested, passage.deadline).await;
+        passage.entry.downstream.append(&mut iam_calls);
+        let step = match after {
+            Some(after) if after == before => return,
+            Some(after) => {
+                passage.entry.inspected = after;
+                Step::GuardrailDrift
+            }
+            None => Step::GuardrailRecheckFailed,
+        };
+        self.audit
+            .step(&self.clients, &mut passage.entry, step, opened)
+            .await;
     }
 
     /// Opens the record once.

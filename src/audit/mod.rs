@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{aws::Clients, config::AuditConfig, error::Error};
 
-use record::{Entry, Outcome, Stage};
+use record::{Entry, Outcome, Stage, Step};
 
 /// An audit table that hangs must not hold a call for longer.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -68,6 +68,15 @@ impl Audit {
             .put(clients, entry, stage, Some(outcome), CLOSE_TIMEOUT)
             .await
         {
+            tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
+        }
+    }
+
+    /// Records something between opening and closing; `_opened` proves that there is something to add to.
+    pub async fn step(&self, clients: &Clients, entry: &mut Entry, what: Step, _opened: &Opened) {
+        tracing::warn!(event_id = %entry.event_id, operation = entry.operation_name(), "{}", what.name());
+        let stage = entry.next_step(what);
+        if let Err(reason) = self.put(clients, entry, stage, None, CLOSE_TIMEOUT).await {
             tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
         }
     }

@@ -13,6 +13,10 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::{
+    guardrails::{
+        Facts,
+        instance_role::{ProfileFacts, RoleFacts},
+    },
     operations::{Operation, ResourceType},
     principal::Principal,
     request::ApiRequest,
@@ -32,17 +36,50 @@ const TIME_SHARDS: u128 = 4;
 pub enum Stage {
     Read,
     Received,
+    /// Something that happened in between; numbered from 1.
+    Step {
+        number: u8,
+        what: Step,
+    },
     Complete,
     Panic,
 }
 
-impl Stage {
-    fn sort_key(self) -> &'static str {
+/// What happened between the opening and the closing row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The instance profile's role was not the same after PCS had been asked as before.
+    GuardrailDrift,
+    /// It could not be read again.
+    GuardrailRecheckFailed,
+}
+
+impl Step {
+    /// As the row and the log line say it; alarms look for it.
+    pub fn name(self) -> &'static str {
         match self {
-            Stage::Read => "0#READ",
-            Stage::Received => "0#RECEIVED",
-            Stage::Complete => "9#COMPLETE",
-            Stage::Panic => "9#PANIC",
+            Step::GuardrailDrift => "GUARDRAIL_DRIFT",
+            Step::GuardrailRecheckFailed => "GUARDRAIL_RECHECK_FAILED",
+        }
+    }
+}
+
+impl Stage {
+    fn sort_key(self) -> String {
+        match self {
+            Stage::Read => "0#READ".to_owned(),
+            Stage::Received => "0#RECEIVED".to_owned(),
+            Stage::Step { number, .. } => format!("1#STEP#{number:02}"),
+            Stage::Complete => "9#COMPLETE".to_owned(),
+            Stage::Panic => "9#PANIC".to_owned(),
+        }
+    }
+
+    /// Whether this row is the one that lists show.
+    fn is_listed(self) -> bool {
+        match self {
+            Stage::Read | Stage::Complete | Stage::Panic => true,
+            Stage::Received | Stage::Step { .. } => false,
         }
     }
 }
@@ -109,9 +146,12 @@ pub struct Entry {
     identifiers: Vec<String>,
     /// ARN of what was created or named, once PCS told it.
     resource_arn: Option<String>,
+    /// What the decision was about.
+    pub inspected: Facts,
     pub decision: Decision,
     pub violations: Vec<crate::error::Violation>,
     pub downstream: Vec<Downstream>,
+    steps: u8,
 }
 
 impl Entry {
@@ -143,9 +183,11 @@ impl Entry {
                     .map(|(_, value)| value.clone())
             }),
             resource_arn: None,
+            inspected: Facts::NotNeeded,
             decision: Decision::Error,
             violations: Vec::new(),
             downstream: Vec::new(),
+            steps: 0,
         }
     }
 
@@ -168,6 +210,15 @@ impl Entry {
     pub fn answered_with(&mut self, output: &Map<String, Value>) {
         let arn = output.values().find_map(|resource| resource.get("arn")?.as_str());
         self.resource_arn = arn.map(str::to_owned).or(self.resource_arn.take());
+    }
+
+    /// Numbers the next step row.
+    pub fn next_step(&mut self, what: Step) -> Stage {
+        self.steps = self.steps.saturating_add(1);
+        Stage::Step {
+            number: self.steps,
+            what,
+        }
     }
 
     /// An operation that is not known is treated as the more dangerous kind.
@@ -220,7 +271,7 @@ pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_day
     let hour: String = at.chars().take("2026-11-21T01".len()).collect();
     let mut row = vec![
         ("pk", text(&format!("E#{id}"))),
-        ("sk", text(stage.sort_key())),
+        ("sk", text(&stage.sort_key())),
         ("at", text(&at)),
         (
             "byTime",
@@ -262,10 +313,19 @@ pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_day
             .as_ref()
             .map(|principal| ("userIdentity", user_identity(principal))),
     );
-    if stage != Stage::Received {
+    if stage.is_listed() {
         row.extend(indexes(entry, &at));
         row.push(("decision", text(entry.decision.name())));
     }
+    if let Stage::Step { what, .. } = stage {
+        row.push(("step", text(what.name())));
+    }
+    row.extend(
+        entry
+            .inspected
+            .inspected()
+            .map(|(profile, role)| ("inspected", inspected(profile, role))),
+    );
     row.extend(outcome.into_iter().flat_map(|outcome| closing(entry, outcome)));
     row
 }
@@ -283,6 +343,23 @@ fn user_identity(principal: &Principal) -> AttributeValue {
     map(fields
         .into_iter()
         .filter_map(|(name, value)| Some((name, text(value?)))))
+}
+
+/// Ids beside names, so that a role made anew under the same name is told apart.
+fn inspected(profile: &ProfileFacts, role: &RoleFacts) -> AttributeValue {
+    let fields = [
+        ("instanceProfileArn", Some(profile.arn.as_str())),
+        ("instanceProfileId", Some(profile.profile_id.as_str())),
+        ("roleArn", Some(role.arn.as_str())),
+        ("roleId", Some(role.role_id.as_str())),
+        ("permissionsBoundaryArn", role.boundary.as_deref()),
+        ("permissionsBoundaryVersion", role.boundary_version.as_deref()),
+        ("policySetHash", Some(&role.policy_set_hash())),
+    ]
+    .map(|(name, value)| (name, value.map(text)));
+    map(fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?))))
 }
 
 fn indexes(entry: &Entry, at: &str) -> Row {

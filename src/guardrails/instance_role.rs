@@ -1,8 +1,9 @@
 //! The rules for the role inside an instance profile: the one that every process on a compute node can use.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::Policy;
+use super::{Check, Policy};
 use crate::error::Violation;
 
 /// The only action that an inline policy may allow: PCS's documented minimum for compute nodes.
@@ -23,76 +24,76 @@ pub struct RoleFacts {
     pub role_id: String,
     pub name: String,
     pub path: String,
-    /// From `GetRole`: the role nested in a profile does not show it.
+    /// ARN, from `GetRole`: the role nested in a profile does not show it.
     pub boundary: Option<String>,
+    /// Default version of the boundary policy, which is what bounds.
+    pub boundary_version: Option<String>,
     /// Decoded trust policy; `Null` when it is not JSON.
     pub trust: Value,
-    /// ARNs of the attached managed policies.
+    /// ARNs of the attached managed policies, sorted.
     pub attached: Vec<String>,
-    /// Names and decoded documents of the inline policies; `Null` for a document that is not JSON.
+    /// Names and decoded documents of the inline policies, sorted by name; `Null` for a document that is not JSON.
     pub inline: Vec<(String, Value)>,
 }
 
-/// Everything that stands against letting nodes run with this profile.
-pub fn violations(policy: &Policy, requested: &str, found: Option<&ProfileFacts>) -> Vec<Violation> {
+impl RoleFacts {
+    /// SHA-256 over all that says what the role may do and who may assume it: equal hashes, equal role.
+    pub fn policy_set_hash(&self) -> String {
+        let inline: Value = self
+            .inline
+            .iter()
+            .map(|(name, document)| json!([name, document]))
+            .collect();
+        let all = json!({ "trust": self.trust, "attached": self.attached, "inline": inline });
+        crate::hex(&Sha256::digest(all.to_string()))
+    }
+}
+
+/// Every rule for letting nodes run with this profile, with what breaks it. Rules for the role are not asked when
+/// it is not clear which role is meant.
+pub fn checks(policy: &Policy, requested: &str, found: Option<&ProfileFacts>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Some(role) = identify(policy, requested, found, &mut checks) {
+        checks.push(Check::new("role-name", name_rule(role)));
+        checks.push(Check::new("trust-policy", trust_rule(role, &policy.partition)));
+        checks.push(Check::new("permissions-boundary", boundary_rule(policy, role)));
+        checks.push(Check::new("allowlist", allowlist_rule(policy, role)));
+        checks.push(Check::new("inline-policy", inline_rule(role)));
+    }
+    checks
+}
+
+/// The role in the profile, if the profile is the one that was named and holds exactly one.
+fn identify<'f>(
+    policy: &Policy,
+    requested: &str,
+    found: Option<&'f ProfileFacts>,
+    checks: &mut Vec<Check>,
+) -> Option<&'f RoleFacts> {
+    let mut gate = |rule, holds: bool, message: String| {
+        let violation = (!holds).then(|| violation(rule, requested, message));
+        checks.push(Check::new(rule, violation));
+        holds.then_some(())
+    };
     let own = format!(
         "arn:{}:iam::{}:instance-profile/",
         policy.partition, policy.account_id
     );
-    if !requested.starts_with(&own) {
-        return vec![violation(
-            "own-account",
-            requested,
-            format!("the instance profile must be one of this account: {own}..."),
-        )];
-    }
-    let Some(profile) = found else {
-        return vec![violation(
-            "profile-exists",
-            requested,
-            format!("the instance profile `{requested}` does not exist"),
-        )];
-    };
+    let message = format!("the instance profile must be one of this account: {own}...");
+    gate("own-account", requested.starts_with(&own), message)?;
+    gate(
+        "profile-exists",
+        found.is_some(),
+        format!("the instance profile `{requested}` does not exist"),
+    )?;
+    let profile = found?;
     // IAM looks a profile up by name; the path in the request may be another profile's.
-    if profile.arn != requested {
-        return vec![violation(
-            "profile-arn",
-            requested,
-            format!("the instance profile's ARN is `{}`; name it exactly", profile.arn),
-        )];
-    }
-    let [role] = profile.roles.as_slice() else {
-        let message = format!(
-            "the instance profile `{requested}` must hold exactly one role, holds {}",
-            profile.roles.len()
-        );
-        return vec![violation("one-role", requested, message)];
-    };
-    let mut violations = Vec::new();
-    violations.extend(name_rule(role));
-    violations.extend(trust_rule(role, &policy.partition));
-    violations.extend(boundary_rule(policy, role));
-    violations.extend(
-        role.attached
-            .iter()
-            .filter(|arn| !policy.allowlist.allows(arn))
-            .map(|arn| Violation {
-                allowed: policy.allowlist.patterns().map(str::to_owned).collect(),
-                ..violation(
-                    "allowlist",
-                    arn,
-                    format!(
-                        "the role `{}` has the policy `{arn}`, which no allowed pattern matches; detach it",
-                        role.name
-                    ),
-                )
-            }),
-    );
-    violations.extend(role.inline.iter().filter(|(_, document)| !is_harmless(document)).map(|(name, _)| {
-        let message = format!("the role `{}` has the inline policy `{name}`; only Allow statements for {REGISTER} may be inline", role.name);
-        violation("inline-policy", name, message)
-    }));
-    violations
+    let message = format!("the instance profile's ARN is `{}`; name it exactly", profile.arn);
+    gate("profile-arn", profile.arn == requested, message)?;
+    let count = profile.roles.len();
+    let message = format!("the instance profile `{requested}` must hold exactly one role, holds {count}");
+    gate("one-role", count == 1, message)?;
+    profile.roles.first()
 }
 
 /// PCS accepts only such roles (PCS User Guide, "instance profiles"), and the function's `iam:PassRole` covers no
@@ -100,11 +101,26 @@ pub fn violations(policy: &Policy, requested: &str, found: Option<&ProfileFacts>
 fn name_rule(role: &RoleFacts) -> Option<Violation> {
     let fits = role.name.starts_with("AWSPCS") || role.path.contains("/aws-pcs/");
     (!fits).then(|| {
-        let message = format!(
-            "the name of the role `{}` must start with AWSPCS, or its path contain /aws-pcs/",
-            role.name
-        );
+        let name = &role.name;
+        let message =
+            format!("the name of the role `{name}` must start with AWSPCS, or its path contain /aws-pcs/");
         violation("role-name", &role.arn, message)
+    })
+}
+
+fn trust_rule(role: &RoleFacts, partition: &str) -> Option<Violation> {
+    let statements = statements(&role.trust);
+    let only_ec2 = !statements.is_empty()
+        && statements.iter().all(|statement| {
+            allows_only(statement, "sts:AssumeRole")
+                && statement.get("NotPrincipal").is_none()
+                && principal_is_ec2(statement.get("Principal"), partition)
+        });
+    (!only_ec2).then(|| {
+        let name = &role.name;
+        let message =
+            format!("the role `{name}` must trust ec2.amazonaws.com with sts:AssumeRole and nobody else");
+        violation("trust-policy", &role.arn, message)
     })
 }
 
@@ -114,63 +130,66 @@ fn boundary_rule(policy: &Policy, role: &RoleFacts) -> Option<Violation> {
         .boundary
         .as_deref()
         .map_or_else(|| "no permissions boundary".to_owned(), |arn| format!("`{arn}`"));
+    let message = format!(
+        "the role `{}` must have the permissions boundary `{wanted}`, has {has}",
+        role.name
+    );
     Some(Violation {
         allowed: vec![wanted.to_owned()],
-        ..violation(
-            "permissions-boundary",
-            &role.arn,
-            format!(
-                "the role `{}` must have the permissions boundary `{wanted}`, has {has}",
-                role.name
-            ),
-        )
+        ..violation("permissions-boundary", &role.arn, message)
     })
 }
 
-fn trust_rule(role: &RoleFacts, partition: &str) -> Option<Violation> {
-    let statements = statements(&role.trust);
-    let only_ec2 = !statements.is_empty()
-        && statements.iter().all(|statement| {
-            statement.get("Effect").and_then(Value::as_str) == Some("Allow")
-                && statement.get("NotPrincipal").is_none()
-                && statement.get("NotAction").is_none()
-                && strings(statement.get("Action"))
-                    .is_some_and(|actions| actions.iter().all(|a| a.eq_ignore_ascii_case("sts:AssumeRole")))
-                && principal_is_ec2(statement.get("Principal"), partition)
-        });
-    (!only_ec2).then(|| {
+fn allowlist_rule(policy: &Policy, role: &RoleFacts) -> Vec<Violation> {
+    let refused = role.attached.iter().filter(|arn| !policy.allowlist.allows(arn));
+    let violations = refused.map(|arn| {
+        let name = &role.name;
+        let message =
+            format!("the role `{name}` has the policy `{arn}`, which no allowed pattern matches; detach it");
+        let allowed = policy.allowlist.patterns().map(str::to_owned).collect();
+        Violation {
+            allowed,
+            ..violation("allowlist", arn, message)
+        }
+    });
+    violations.collect()
+}
+
+fn inline_rule(role: &RoleFacts) -> Vec<Violation> {
+    let harmful = role.inline.iter().filter(|(_, document)| {
+        let statements = statements(document);
+        statements.is_empty()
+            || !statements
+                .iter()
+                .all(|statement| allows_only(statement, REGISTER))
+    });
+    let violations = harmful.map(|(policy, _)| {
+        let name = &role.name;
         let message = format!(
-            "the role `{}` must trust ec2.amazonaws.com with sts:AssumeRole and nobody else",
-            role.name
+            "the role `{name}` has the inline policy `{policy}`; only Allow statements for {REGISTER} may be inline"
         );
-        violation("trust-policy", &role.arn, message)
-    })
+        violation("inline-policy", policy, message)
+    });
+    violations.collect()
+}
+
+/// Whether a statement is an Allow of this one action. Action names are not case-sensitive.
+fn allows_only(statement: &Value, action: &str) -> bool {
+    statement.get("Effect").and_then(Value::as_str) == Some("Allow")
+        && statement.get("NotAction").is_none()
+        && strings(statement.get("Action"))
+            .is_some_and(|all| all.iter().all(|a| a.eq_ignore_ascii_case(action)))
 }
 
 fn principal_is_ec2(principal: Option<&Value>, partition: &str) -> bool {
     let Some(principal) = principal.and_then(Value::as_object) else {
         return false;
     };
-    let services = strings(principal.get("Service"));
+    let is_ec2 = |service: &&str| {
+        *service == "ec2.amazonaws.com" || (partition == "aws-cn" && *service == "ec2.amazonaws.com.cn")
+    };
     principal.len() == 1
-        && services.is_some_and(|services| {
-            services.iter().all(|service| {
-                *service == "ec2.amazonaws.com"
-                    || (partition == "aws-cn" && *service == "ec2.amazonaws.com.cn")
-            })
-        })
-}
-
-/// Whether an inline policy grants nothing but registration.
-fn is_harmless(document: &Value) -> bool {
-    let statements = statements(document);
-    !statements.is_empty()
-        && statements.iter().all(|statement| {
-            statement.get("Effect").and_then(Value::as_str) == Some("Allow")
-                && statement.get("NotAction").is_none()
-                && strings(statement.get("Action"))
-                    .is_some_and(|actions| actions.iter().all(|action| action.eq_ignore_ascii_case(REGISTER)))
-        })
+        && strings(principal.get("Service")).is_some_and(|services| services.iter().all(is_ec2))
 }
 
 /// `Statement` may be one object or a list.

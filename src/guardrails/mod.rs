@@ -8,6 +8,7 @@ pub mod allowlist;
 pub mod arn_like;
 pub mod boundary;
 pub mod instance_role;
+pub mod lifecycle_scripts;
 
 use serde_json::{Map, Value};
 
@@ -15,7 +16,8 @@ use crate::{error::Violation, operations::Operation, router::Call};
 
 use allowlist::Allowlist;
 use boundary::Boundary;
-use instance_role::ProfileFacts;
+use instance_role::{ProfileFacts, RoleFacts};
+use lifecycle_scripts::LifecycleScripts;
 
 /// The rules in force, from the configuration.
 #[derive(Debug, Clone)]
@@ -25,6 +27,7 @@ pub struct Policy {
     pub allowlist: Allowlist,
     pub boundary: Boundary,
     pub instance_registration: bool,
+    pub lifecycle_scripts: LifecycleScripts,
 }
 
 /// What must be read before a call can be decided.
@@ -48,15 +51,60 @@ pub enum Facts {
     },
 }
 
+impl Facts {
+    /// The one role that was inspected, with the profile that holds it.
+    pub fn inspected(&self) -> Option<(&ProfileFacts, &RoleFacts)> {
+        match self {
+            Facts::Profile {
+                found: Some(profile), ..
+            } => match profile.roles.as_slice() {
+                [role] => Some((profile, role)),
+                _ => None,
+            },
+            Facts::Profile { found: None, .. } | Facts::NotNeeded => None,
+        }
+    }
+}
+
 /// A decided call. Only this module makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Permit {
     call: Call,
+    passed: Vec<&'static str>,
 }
 
 impl Permit {
     pub fn call(&self) -> &Call {
         &self.call
+    }
+
+    /// The rules that were asked; all of them passed.
+    pub fn passed(&self) -> &[&'static str] {
+        &self.passed
+    }
+}
+
+/// Why a call is not permitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    pub violations: Vec<Violation>,
+    /// The rules that were asked and passed.
+    pub passed: Vec<&'static str>,
+}
+
+/// A rule and what breaks it: nothing, if it passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub rule: &'static str,
+    pub violations: Vec<Violation>,
+}
+
+impl Check {
+    pub fn new(rule: &'static str, violations: impl IntoIterator<Item = Violation>) -> Check {
+        Check {
+            rule,
+            violations: violations.into_iter().collect(),
+        }
     }
 }
 
@@ -68,6 +116,7 @@ pub fn needs(call: &Call) -> Needs {
                 Some(arn) => Needs::Profile(arn.to_owned()),
                 None => Needs::CurrentProfile(Permit {
                     call: read_of_the_group(call),
+                    passed: Vec::new(),
                 }),
             }
         }
@@ -109,39 +158,55 @@ fn read_of_the_group(update: &Call) -> Call {
 
 /// Permits the call or names everything that stands against it. Facts that a call needs and that are not there
 /// refuse it.
-pub fn decide(policy: &Policy, call: Call, facts: &Facts) -> Result<Permit, Vec<Violation>> {
-    let violations = match (needs(&call), facts) {
-        (Needs::Nothing, _) => registration(policy, call.operation),
-        (Needs::Profile(arn), Facts::Profile { requested, found }) if arn == *requested => {
-            instance_role::violations(policy, requested, found.as_ref())
-        }
-        (Needs::CurrentProfile(_), Facts::Profile { requested, found }) => {
-            instance_role::violations(policy, requested, found.as_ref())
-        }
-        (Needs::Profile(_) | Needs::CurrentProfile(_), _) => vec![Violation {
-            rule: "facts-missing",
-            subject: call.operation.name().to_owned(),
-            message: "the instance profile's role was not inspected".to_owned(),
-            allowed: Vec::new(),
-        }],
-    };
+pub fn decide(policy: &Policy, call: Call, facts: &Facts) -> Result<Permit, Denial> {
+    let checks = checks(policy, &call, facts);
+    let passed = checks
+        .iter()
+        .filter(|check| check.violations.is_empty())
+        .map(|check| check.rule)
+        .collect();
+    let violations: Vec<Violation> = checks.into_iter().flat_map(|check| check.violations).collect();
     if violations.is_empty() {
-        Ok(Permit { call })
+        Ok(Permit { call, passed })
     } else {
-        Err(violations)
+        Err(Denial { violations, passed })
     }
 }
 
-fn registration(policy: &Policy, operation: Operation) -> Vec<Violation> {
-    if operation != Operation::RegisterComputeNodeGroupInstance || policy.instance_registration {
-        return Vec::new();
+fn checks(policy: &Policy, call: &Call, facts: &Facts) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if call.operation == Operation::RegisterComputeNodeGroupInstance {
+        checks.push(Check::new("instance-registration", registration(policy)));
     }
-    vec![Violation {
+    checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
+    match (needs(call), facts) {
+        (Needs::Nothing, _) => {}
+        (Needs::Profile(arn), Facts::Profile { requested, found }) if arn == *requested => {
+            checks.extend(instance_role::checks(policy, requested, found.as_ref()));
+        }
+        (Needs::CurrentProfile(_), Facts::Profile { requested, found }) => {
+            checks.extend(instance_role::checks(policy, requested, found.as_ref()));
+        }
+        (Needs::Profile(_) | Needs::CurrentProfile(_), _) => checks.push(Check::new(
+            "facts",
+            Some(Violation {
+                rule: "facts",
+                subject: call.operation.name().to_owned(),
+                message: "the instance profile's role was not inspected".to_owned(),
+                allowed: Vec::new(),
+            }),
+        )),
+    }
+    checks
+}
+
+fn registration(policy: &Policy) -> Option<Violation> {
+    (!policy.instance_registration).then(|| Violation {
         rule: "instance-registration",
-        subject: operation.name().to_owned(),
+        subject: Operation::RegisterComputeNodeGroupInstance.name().to_owned(),
         message: "instance registration returns the cluster's shared Slurm secret and is off in this deployment; \
                   nodes register with PCS themselves, or an administrator sets EnableInstanceRegistration=true"
             .to_owned(),
         allowed: Vec::new(),
-    }]
+    })
 }

@@ -7,7 +7,7 @@
 use aws_sdk_iam::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::{RequestId, get_instance_profile::GetInstanceProfileError},
+    operation::{RequestId, get_instance_profile::GetInstanceProfileError, get_policy::GetPolicyError},
 };
 use futures_util::future::try_join_all;
 use percent_encoding::percent_decode_str;
@@ -93,26 +93,51 @@ async fn role_facts(
 }
 
 async fn role(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<RoleFacts, Unavailable> {
-    let output = client
-        .get_role()
-        .role_name(name)
-        .send()
-        .await
-        .map_err(|e| unavailable("GetRole", &e, log))?;
+    let output = client.get_role().role_name(name).send().await;
+    let output = output.map_err(|error| unavailable("GetRole", &error, log))?;
     log.push(entry("GetRole", output.request_id(), None));
     let role = output.role.ok_or(Unavailable)?;
+    let boundary = role
+        .permissions_boundary
+        .and_then(|boundary| boundary.permissions_boundary_arn);
+    let boundary_version = match &boundary {
+        Some(arn) => default_version(client, arn, log).await?,
+        None => None,
+    };
     Ok(RoleFacts {
         arn: role.arn,
         role_id: role.role_id,
         name: role.role_name,
         path: role.path,
-        boundary: role
-            .permissions_boundary
-            .and_then(|boundary| boundary.permissions_boundary_arn),
+        boundary,
+        boundary_version,
         trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
         attached: Vec::new(),
         inline: Vec::new(),
     })
+}
+
+/// The version of a policy that is in force; `None` when the policy does not exist.
+async fn default_version(
+    client: &Client,
+    policy_arn: &str,
+    log: &mut Vec<Downstream>,
+) -> Result<Option<String>, Unavailable> {
+    match client.get_policy().policy_arn(policy_arn).send().await {
+        Ok(output) => {
+            log.push(entry("GetPolicy", output.request_id(), None));
+            Ok(output.policy.and_then(|policy| policy.default_version_id))
+        }
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetPolicyError::is_no_such_entity_exception) =>
+        {
+            log.push(entry("GetPolicy", error.request_id(), error.code()));
+            Ok(None)
+        }
+        Err(error) => Err(unavailable("GetPolicy", &error, log)),
+    }
 }
 
 async fn attached(
@@ -135,6 +160,7 @@ async fn attached(
             arns.push(policy.policy_arn.ok_or(Unavailable)?);
         }
         if !page.is_truncated {
+            arns.sort_unstable();
             return Ok(arns);
         }
         marker = Some(page.marker.ok_or(Unavailable)?);
@@ -160,6 +186,7 @@ async fn inline(
         log.push(entry("ListRolePolicies", page.request_id(), None));
         names.extend(page.policy_names);
         if !page.is_truncated {
+            names.sort_unstable();
             let read = names
                 .into_iter()
                 .map(|policy| inline_document(client, name, policy));

@@ -238,3 +238,128 @@ async fn deciding_writes_nothing_to_iam() {
             .all(|call| call.action.starts_with("Get") || call.action.starts_with("List"))
     );
 }
+
+#[tokio::test]
+async fn a_dry_run_names_every_rule_that_passed() {
+    let world = World::start().await;
+    world.cluster().await;
+    let answer = world
+        .send(&with_query(
+            event("create-compute-node-group"),
+            &[("dryrun", "true")],
+        ))
+        .await;
+    assert_eq!(answer.status, 412, "{answer:?}");
+    let all = [
+        "own-account",
+        "profile-exists",
+        "profile-arn",
+        "one-role",
+        "role-name",
+        "trust-policy",
+        "permissions-boundary",
+        "allowlist",
+        "inline-policy",
+    ];
+    assert_eq!(answer.body["passedRules"], json!(all));
+    assert_eq!(world.pcs_mutations(), ["CreateCluster"]);
+    let denied = with_query(create_with(&profile("AWSPCS-shared")), &[("dryrun", "true")]);
+    let denied = world.send(&denied).await;
+    assert_eq!(
+        denied.body["passedRules"].as_array().unwrap().len(),
+        all.len() - 1
+    );
+}
+
+/// The role that was decided on is on record by id and by a hash of all it may do.
+#[tokio::test]
+async fn the_inspected_role_is_on_record() {
+    let guard = "arn:aws:iam::123456789012:policy/Guard";
+    let world = World::with(&[("PCS_API_PERMISSIONS_BOUNDARY", guard)]).await;
+    world.cluster().await;
+    let role = Role::new("AWSPCS-guarded")
+        .id("AROADBQP57FF2AEXAMPL2")
+        .boundary(Some(guard));
+    let document = json!({"Version": "2012-10-17", "Statement": []});
+    let seed = Seed::new()
+        .policy(iam_emulator::Policy::new(guard, document.clone()).version("v3", document))
+        .role(role)
+        .instance_profile(InstanceProfile::new("AWSPCS-guarded").role("AWSPCS-guarded"));
+    world.stack.iam_emulator.seed(seed).unwrap();
+    let created = world.send(&create_with(&profile("AWSPCS-guarded"))).await;
+    assert_eq!(created.status, 202, "{created:?}");
+    let row = world.rows().await.pop().unwrap();
+    let inspected = &row["inspected"];
+    assert_eq!(inspected["roleId"], "AROADBQP57FF2AEXAMPL2");
+    assert_eq!(
+        inspected["roleArn"],
+        "arn:aws:iam::123456789012:role/AWSPCS-guarded"
+    );
+    assert_eq!(
+        (
+            &inspected["permissionsBoundaryArn"],
+            &inspected["permissionsBoundaryVersion"]
+        ),
+        (&json!(guard), &json!("v3"))
+    );
+    assert_eq!(inspected["policySetHash"].as_str().map(str::len), Some(64));
+}
+
+/// The role is swapped while PCS is being asked: the answer is the truth, and the record says what changed.
+#[tokio::test]
+async fn a_role_that_changes_under_way_is_recorded_as_drift() {
+    let world = World::start().await;
+    world.cluster().await;
+    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+        action: Some("CreateComputeNodeGroup".to_owned()),
+        times: 1,
+        effect: pcs_emulator::Effect::Delay(std::time::Duration::from_millis(400)),
+    });
+    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
+    let request = event("create-compute-node-group");
+    let swap = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.stack.iam_emulator.seed(Seed::new().role(worse)).unwrap();
+    };
+    let (answer, ()) = tokio::join!(world.send(&request), swap);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let rows = world.rows().await;
+    let stages: Vec<&str> = rows
+        .iter()
+        .skip(2)
+        .map(|row| row["sk"].as_str().unwrap())
+        .collect();
+    assert_eq!(stages, ["0#RECEIVED", "1#STEP#01", "9#COMPLETE"]);
+    assert_eq!(rows[3]["step"], "GUARDRAIL_DRIFT");
+}
+
+#[tokio::test]
+async fn a_script_from_outside_s3_needs_a_checksum() {
+    let world = World::start().await;
+    world.cluster().await;
+    let script = |checksum: Value| {
+        let source =
+            json!({"scriptLocation": "https://example.com/setup.sh?token=hunter2", "checksum": checksum});
+        json!({"stages": {"nodeReady": [{"name": "setup", "scriptSource": source}]}})
+    };
+    let mut without = script(Value::Null);
+    without["stages"]["nodeReady"][0]["scriptSource"]
+        .as_object_mut()
+        .unwrap()
+        .remove("checksum");
+    let request = with_body(
+        event("create-compute-node-group"),
+        json!({"nodeLifecycleActions": without}),
+    );
+    let answer = check_denied(&world, &request, &["lifecycle-script"]).await;
+    assert!(!answer.body.to_string().contains("hunter2"));
+    assert!(!Value::from(world.rows().await).to_string().contains("hunter2"));
+    let with = json!({"nodeLifecycleActions": script(json!("0".repeat(64)))});
+    assert_eq!(
+        world
+            .send(&with_body(event("create-compute-node-group"), with))
+            .await
+            .status,
+        202
+    );
+}

@@ -220,6 +220,7 @@ fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, Strin
         ("PCS_API_PERMISSIONS_BOUNDARY", ""),
         ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
         ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
+        ("PCS_API_LIFECYCLE_SCRIPTS", "CHECKSUM_OUTSIDE_S3"),
         ("PCS_API_LOG_LEVEL", "WARN"),
         ("AWS_REGION", REGION),
         // The function's own role, as far as the emulators can tell one from another.
