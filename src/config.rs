@@ -4,8 +4,8 @@
 use std::fmt;
 
 use crate::{
-    contract, guardrails::Policy, guardrails::allowlist::Allowlist, guardrails::boundary::Boundary,
-    guardrails::lifecycle_scripts::LifecycleScripts,
+    contract,
+    guardrails::{Policy, allowlist::Allowlist, boundary::Boundary, lifecycle_scripts::LifecycleScripts},
 };
 
 /// The whole configuration. Taken apart in `main.rs`; nobody carries it along.
@@ -106,109 +106,23 @@ impl Config {
             variable: &variable,
             errors: Vec::new(),
         };
-        let account_id = read.checked("PCS_API_ACCOUNT_ID", "12 digits", |v| {
-            v.len() == 12 && v.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        let partition = read.checked("PCS_API_PARTITION", "a partition such as `aws`", |v| {
-            v == "aws" || v.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty())
-        });
-        let rest_api_id = read.checked("PCS_API_REST_API_ID", "a REST API id", |v| {
-            !v.is_empty() && v.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-        let stage = read.checked("PCS_API_STAGE", "a stage name", |v| {
-            !v.is_empty() && v != "test-invoke-stage"
-        });
-        let region = read.checked("AWS_REGION", "a Region in which PCS exists", |v| {
-            contract::REGIONS.contains(&v)
-        });
-        let scope = read.checked(
-            "PCS_API_REGION_SCOPE",
-            "`*` or a Region in which PCS exists",
-            |v| v == "*" || contract::REGIONS.contains(&v),
-        );
-        let table = read.checked(
-            "PCS_API_AUDIT_TABLE",
-            "a table name of 3 to 255 characters",
-            |v| (3..=255).contains(&v.len()),
-        );
-        let retention_days = read.parsed(
-            "PCS_API_AUDIT_RETENTION_DAYS",
-            "a number of days from 1 to 3653",
-            |v| v.parse().ok().filter(|days| (1..=3653).contains(days)),
-        );
-        let allowlist = read.allowlist("PCS_API_ADDITIONAL_IAM_POLICIES");
-        let boundary = read.boundary("PCS_API_PERMISSIONS_BOUNDARY");
-        read.parsed(
-            "PCS_API_ENABLE_IAM_ADMIN_ACCESS",
-            "`false`; this version creates no roles",
-            |v| (v == "false").then_some(()),
-        );
-        let instance_registration =
-            read.parsed("PCS_API_ENABLE_INSTANCE_REGISTRATION", "`true` or `false`", |v| {
-                v.parse::<bool>().ok()
-            });
-        let lifecycle_scripts = read.parsed(
-            "PCS_API_LIFECYCLE_SCRIPTS",
-            "ANY, CHECKSUM_OUTSIDE_S3 or CHECKSUM",
-            LifecycleScripts::parse,
-        );
+        let deployment = read.deployment();
+        let regions = read.regions();
+        let policy = read.policy(&deployment);
+        let audit = read.audit();
         let log_level = read.parsed("PCS_API_LOG_LEVEL", "ERROR, WARN, INFO or DEBUG", LogLevel::parse);
-        let aws = AwsConfig {
-            region: region.clone(),
-            access_key_id: read.checked("AWS_ACCESS_KEY_ID", "an access key id", |v| !v.is_empty()),
-            secret_access_key: read
-                .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
-            session_token: variable("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
-            pcs_endpoint: read.endpoint("AWS_ENDPOINT_URL_PCS"),
-            iam_endpoint: read.endpoint("AWS_ENDPOINT_URL_IAM"),
-            dynamodb_endpoint: read.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
-        };
-        let (
-            Some(retention_days),
-            Some(allowlist),
-            Some(boundary),
-            Some(instance_registration),
-            Some(lifecycle_scripts),
-            Some(log_level),
-            [],
-        ) = (
-            retention_days,
-            allowlist,
-            boundary,
-            instance_registration,
-            lifecycle_scripts,
-            log_level,
-            read.errors.as_slice(),
-        )
-        else {
-            return Err(ConfigError(read.errors));
-        };
-        Ok(Config {
-            policy: Policy {
-                account_id: account_id.clone(),
-                partition: partition.clone(),
-                allowlist,
-                boundary,
-                instance_registration,
-                lifecycle_scripts,
-            },
-            deployment: Deployment {
-                account_id,
-                partition,
-                rest_api_id,
-                stage,
-            },
-            regions: Regions {
-                default: region,
-                only: (scope != "*").then_some(scope),
-            },
-            audit: AuditConfig {
-                table,
-                retention_days,
-            },
-            log_level,
-            aws,
-        })
+        let aws = read.aws(&regions);
+        match (policy, audit, log_level, read.errors.as_slice()) {
+            (Some(policy), Some(audit), Some(log_level), []) => Ok(Config {
+                deployment,
+                regions,
+                policy,
+                audit,
+                log_level,
+                aws,
+            }),
+            _ => Err(ConfigError(read.errors)),
+        }
     }
 }
 
@@ -231,6 +145,100 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn deployment(&mut self) -> Deployment {
+        Deployment {
+            account_id: self.checked("PCS_API_ACCOUNT_ID", "12 digits", |v| {
+                v.len() == 12 && v.bytes().all(|byte| byte.is_ascii_digit())
+            }),
+            partition: self.checked("PCS_API_PARTITION", "a partition such as `aws`", |v| {
+                v == "aws" || v.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty())
+            }),
+            rest_api_id: self.checked("PCS_API_REST_API_ID", "a REST API id", |v| {
+                !v.is_empty() && v.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }),
+            // The console's test call carries this stage; it was authorized by nobody.
+            stage: self.checked("PCS_API_STAGE", "a stage name", |v| {
+                !v.is_empty() && v != "test-invoke-stage"
+            }),
+        }
+    }
+
+    fn regions(&mut self) -> Regions {
+        let default = self.checked("AWS_REGION", "a Region in which PCS exists", |v| {
+            contract::REGIONS.contains(&v)
+        });
+        let scope = self.checked(
+            "PCS_API_REGION_SCOPE",
+            "`*` or a Region in which PCS exists",
+            |v| v == "*" || contract::REGIONS.contains(&v),
+        );
+        Regions {
+            default,
+            only: (scope != "*").then_some(scope),
+        }
+    }
+
+    fn policy(&mut self, deployment: &Deployment) -> Option<Policy> {
+        let allowlist = self.allowlist("PCS_API_ADDITIONAL_IAM_POLICIES");
+        let boundary = self.parsed(
+            "PCS_API_PERMISSIONS_BOUNDARY",
+            "a policy ARN, or empty for no permissions boundary",
+            Boundary::parse,
+        );
+        self.parsed(
+            "PCS_API_ENABLE_IAM_ADMIN_ACCESS",
+            "`false`; this version creates no roles",
+            |v| (v == "false").then_some(()),
+        );
+        let instance_registration =
+            self.parsed("PCS_API_ENABLE_INSTANCE_REGISTRATION", "`true` or `false`", |v| {
+                v.parse().ok()
+            });
+        let lifecycle_scripts = self.parsed(
+            "PCS_API_LIFECYCLE_SCRIPTS",
+            "ANY, CHECKSUM_OUTSIDE_S3 or CHECKSUM",
+            LifecycleScripts::parse,
+        );
+        Some(Policy {
+            account_id: deployment.account_id.clone(),
+            partition: deployment.partition.clone(),
+            allowlist: allowlist?,
+            boundary: boundary?,
+            instance_registration: instance_registration?,
+            lifecycle_scripts: lifecycle_scripts?,
+        })
+    }
+
+    fn audit(&mut self) -> Option<AuditConfig> {
+        let table = self.checked(
+            "PCS_API_AUDIT_TABLE",
+            "a table name of 3 to 255 characters",
+            |v| (3..=255).contains(&v.len()),
+        );
+        let days = self.parsed(
+            "PCS_API_AUDIT_RETENTION_DAYS",
+            "a number of days from 1 to 3653",
+            |v| v.parse().ok().filter(|days| (1..=3653).contains(days)),
+        );
+        Some(AuditConfig {
+            table,
+            retention_days: days?,
+        })
+    }
+
+    fn aws(&mut self, regions: &Regions) -> AwsConfig {
+        AwsConfig {
+            region: regions.default.clone(),
+            access_key_id: self.checked("AWS_ACCESS_KEY_ID", "an access key id", |v| !v.is_empty()),
+            secret_access_key: self
+                .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
+            session_token: (self.variable)("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+            pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS"),
+            iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM"),
+            dynamodb_endpoint: self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+        }
+    }
+
     fn parsed<T>(&mut self, name: &str, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let parsed = (self.variable)(name).as_deref().and_then(parse);
         if parsed.is_none() {
@@ -259,14 +267,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-
-    fn boundary(&mut self, name: &str) -> Option<Boundary> {
-        self.parsed(
-            name,
-            "a policy ARN, or empty for no permissions boundary",
-            Boundary::parse,
-        )
     }
 
     fn endpoint(&mut self, name: &str) -> Option<String> {
