@@ -30,7 +30,16 @@ pub fn compile(document: &Value) -> Outcome<String> {
                 .route(path, method, operation)
                 .map_err(|error| format!("{id}: {error}"))?;
             writeln!(routes, "static ROUTE_{}: Route = {route};", id.to_uppercase()).map_err(text_error)?;
-            writeln!(arms, "        Operation::{id} => &ROUTE_{},", id.to_uppercase()).map_err(text_error)?;
+            let variant = match operation.get("x-pcs-upstream") {
+                Some(Value::Bool(false)) => id.to_owned(),
+                _ => format!("Pcs(Action::{id})"),
+            };
+            writeln!(
+                arms,
+                "        Operation::{variant} => &ROUTE_{},",
+                id.to_uppercase()
+            )
+            .map_err(text_error)?;
         }
     }
     let regions = tables.regions()?;

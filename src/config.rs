@@ -42,6 +42,15 @@ impl Regions {
         contract::REGIONS.contains(&region) && self.only.as_deref().is_none_or(|only| only == region)
     }
 
+    /// Every Region that callers may name.
+    pub fn names(&self) -> Vec<&str> {
+        contract::REGIONS
+            .iter()
+            .copied()
+            .filter(|region| self.allows(region))
+            .collect()
+    }
+
     pub fn refusal(&self) -> String {
         match &self.only {
             Some(only) => format!("must be {only}: this deployment reaches no other Region"),

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     guardrails::{self, Facts, Needs, Policy},
     iam,
+    operations::{Action, Operation},
     pcs::{self, Answer, Failure},
     principal::Principal,
     request::{ApiRequest, ApiResponse},
@@ -94,10 +95,29 @@ impl Gateway {
         passage.entry.routed_to(operation);
         let call = router::read(operation, request, &self.regions)?;
         passage.entry.read_as(&call);
-        let client_token = call.scoped_client_token(&principal, &passage.entry.event_id.to_string());
+        match operation {
+            Operation::Pcs(action) => self.carry_out_by_pcs(action, call, &principal, passage).await,
+            Operation::GetGuardrails => {
+                passage.entry.decision = Decision::Allow;
+                self.open(passage).await?;
+                Ok(Success {
+                    status: 200,
+                    output: self.policy.describe(&self.regions),
+                })
+            }
+        }
+    }
 
-        let facts = self.gather(&call, passage).await?;
-        let permit = guardrails::decide(&self.policy, call, &facts).map_err(|denial| {
+    async fn carry_out_by_pcs(
+        &self,
+        action: Action,
+        call: Call,
+        principal: &Principal,
+        passage: &mut Passage,
+    ) -> Result<Success, Error> {
+        let client_token = call.scoped_client_token(action, principal, &passage.entry.event_id.to_string());
+        let facts = self.gather(action, &call, passage).await?;
+        let permit = guardrails::decide(&self.policy, action, call, &facts).map_err(|denial| {
             passage.entry.decision = Decision::Deny;
             passage.entry.violations.clone_from(&denial.violations);
             Error::Guardrail(denial)
@@ -111,25 +131,25 @@ impl Gateway {
         let deadline = passage.deadline;
         let opened = self.open(passage).await?;
         let answer = pcs::call(&self.clients, &permit, opened, client_token, deadline).await;
-        let answer = note(&mut passage.entry, operation.name(), answer)?;
+        let answer = note(&mut passage.entry, action, answer)?;
         passage.entry.answered_with(&answer.output);
         self.recheck(facts, passage).await;
         Ok(Success {
-            status: contract::route(operation).success,
+            status: contract::route(Operation::Pcs(action)).success,
             output: answer.output,
         })
     }
 
     /// Reads what the decision needs. The record is opened at the same time, and before PCS is asked anything.
-    async fn gather(&self, call: &Call, passage: &mut Passage) -> Result<Facts, Error> {
-        let arn = match guardrails::needs(call) {
+    async fn gather(&self, action: Action, call: &Call, passage: &mut Passage) -> Result<Facts, Error> {
+        let arn = match guardrails::needs(action, call) {
             Needs::Nothing => return Ok(Facts::NotNeeded),
             Needs::Profile(arn) => arn,
             Needs::CurrentProfile(permit) => {
                 let deadline = passage.deadline;
                 let opened = self.open(passage).await?;
                 let answer = pcs::call(&self.clients, &permit, opened, None, deadline).await;
-                let answer = note(&mut passage.entry, "GetComputeNodeGroup", answer)?;
+                let answer = note(&mut passage.entry, permit.action(), answer)?;
                 let group = answer.output.get("computeNodeGroup");
                 let arn = group
                     .and_then(|group| group.get("iamInstanceProfileArn"))
@@ -235,7 +255,7 @@ impl Gateway {
 }
 
 /// Writes PCS's answer into the record and its failure into our terms.
-fn note(entry: &mut Entry, action: &'static str, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
+fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
     let (request_id, error_code) = match &answer {
         Ok(answer) => (answer.request_id.clone(), None),
         Err(failure) => (
@@ -245,7 +265,7 @@ fn note(entry: &mut Entry, action: &'static str, answer: Result<Answer, Failure>
     };
     entry.downstream.push(Downstream {
         service: "pcs",
-        action,
+        action: action.name(),
         request_id,
         error_code,
     });

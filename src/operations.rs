@@ -1,11 +1,20 @@
 //! The closed set of what this API does. An operation is data: its PCS action, its place in the contract, the
-//! kind of resource it names. There is no handler per operation.
+//! kind of resource it names. There is no handler per PCS action; what the gateway answers itself is told apart.
 
 use crate::contract;
 
-/// A PCS action offered by this API. The variant's name is PCS's action name and the contract's `operationId`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Something a caller can ask for. Its name is the contract's `operationId` and the audit's `eventName`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
+    /// Carried out by PCS.
+    Pcs(Action),
+    /// Answered by the gateway: the guardrails in force.
+    GetGuardrails,
+}
+
+/// A PCS action offered by this API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
     ListClusters,
     CreateCluster,
     GetCluster,
@@ -30,7 +39,7 @@ pub enum Operation {
 /// The kind of resource an operation names, as the audit writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceType {
-    /// No single resource: a list over the account and Region.
+    /// No single resource: a list over the account and Region, or the deployment itself.
     Account,
     Cluster,
     ComputeNodeGroup,
@@ -40,50 +49,17 @@ pub enum ResourceType {
 }
 
 impl Operation {
-    pub const ALL: [Operation; 19] = [
-        Operation::ListClusters,
-        Operation::CreateCluster,
-        Operation::GetCluster,
-        Operation::UpdateCluster,
-        Operation::DeleteCluster,
-        Operation::ListComputeNodeGroups,
-        Operation::CreateComputeNodeGroup,
-        Operation::GetComputeNodeGroup,
-        Operation::UpdateComputeNodeGroup,
-        Operation::DeleteComputeNodeGroup,
-        Operation::ListQueues,
-        Operation::CreateQueue,
-        Operation::GetQueue,
-        Operation::UpdateQueue,
-        Operation::DeleteQueue,
-        Operation::ListTagsForResource,
-        Operation::TagResource,
-        Operation::UntagResource,
-        Operation::RegisterComputeNodeGroupInstance,
-    ];
+    pub fn all() -> impl Iterator<Item = Operation> {
+        Action::ALL
+            .into_iter()
+            .map(Operation::Pcs)
+            .chain([Operation::GetGuardrails])
+    }
 
-    /// PCS's action name, which is also the contract's `operationId` and the audit's `eventName`.
     pub fn name(self) -> &'static str {
         match self {
-            Operation::ListClusters => "ListClusters",
-            Operation::CreateCluster => "CreateCluster",
-            Operation::GetCluster => "GetCluster",
-            Operation::UpdateCluster => "UpdateCluster",
-            Operation::DeleteCluster => "DeleteCluster",
-            Operation::ListComputeNodeGroups => "ListComputeNodeGroups",
-            Operation::CreateComputeNodeGroup => "CreateComputeNodeGroup",
-            Operation::GetComputeNodeGroup => "GetComputeNodeGroup",
-            Operation::UpdateComputeNodeGroup => "UpdateComputeNodeGroup",
-            Operation::DeleteComputeNodeGroup => "DeleteComputeNodeGroup",
-            Operation::ListQueues => "ListQueues",
-            Operation::CreateQueue => "CreateQueue",
-            Operation::GetQueue => "GetQueue",
-            Operation::UpdateQueue => "UpdateQueue",
-            Operation::DeleteQueue => "DeleteQueue",
-            Operation::ListTagsForResource => "ListTagsForResource",
-            Operation::TagResource => "TagResource",
-            Operation::UntagResource => "UntagResource",
-            Operation::RegisterComputeNodeGroupInstance => "RegisterComputeNodeGroupInstance",
+            Operation::Pcs(action) => action.name(),
+            Operation::GetGuardrails => "GetGuardrails",
         }
     }
 
@@ -95,25 +71,79 @@ impl Operation {
     /// What the operation is about.
     pub fn resource_type(self) -> ResourceType {
         match self {
-            Operation::ListClusters => ResourceType::Account,
-            Operation::CreateCluster
-            | Operation::GetCluster
-            | Operation::UpdateCluster
-            | Operation::DeleteCluster
-            | Operation::ListComputeNodeGroups
-            | Operation::ListQueues
-            | Operation::RegisterComputeNodeGroupInstance => ResourceType::Cluster,
-            Operation::CreateComputeNodeGroup
-            | Operation::GetComputeNodeGroup
-            | Operation::UpdateComputeNodeGroup
-            | Operation::DeleteComputeNodeGroup => ResourceType::ComputeNodeGroup,
-            Operation::CreateQueue
-            | Operation::GetQueue
-            | Operation::UpdateQueue
-            | Operation::DeleteQueue => ResourceType::Queue,
-            Operation::ListTagsForResource | Operation::TagResource | Operation::UntagResource => {
-                ResourceType::Tagged
+            Operation::Pcs(action) => action.resource_type(),
+            Operation::GetGuardrails => ResourceType::Account,
+        }
+    }
+}
+
+impl Action {
+    pub const ALL: [Action; 19] = [
+        Action::ListClusters,
+        Action::CreateCluster,
+        Action::GetCluster,
+        Action::UpdateCluster,
+        Action::DeleteCluster,
+        Action::ListComputeNodeGroups,
+        Action::CreateComputeNodeGroup,
+        Action::GetComputeNodeGroup,
+        Action::UpdateComputeNodeGroup,
+        Action::DeleteComputeNodeGroup,
+        Action::ListQueues,
+        Action::CreateQueue,
+        Action::GetQueue,
+        Action::UpdateQueue,
+        Action::DeleteQueue,
+        Action::ListTagsForResource,
+        Action::TagResource,
+        Action::UntagResource,
+        Action::RegisterComputeNodeGroupInstance,
+    ];
+
+    /// PCS's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::ListClusters => "ListClusters",
+            Action::CreateCluster => "CreateCluster",
+            Action::GetCluster => "GetCluster",
+            Action::UpdateCluster => "UpdateCluster",
+            Action::DeleteCluster => "DeleteCluster",
+            Action::ListComputeNodeGroups => "ListComputeNodeGroups",
+            Action::CreateComputeNodeGroup => "CreateComputeNodeGroup",
+            Action::GetComputeNodeGroup => "GetComputeNodeGroup",
+            Action::UpdateComputeNodeGroup => "UpdateComputeNodeGroup",
+            Action::DeleteComputeNodeGroup => "DeleteComputeNodeGroup",
+            Action::ListQueues => "ListQueues",
+            Action::CreateQueue => "CreateQueue",
+            Action::GetQueue => "GetQueue",
+            Action::UpdateQueue => "UpdateQueue",
+            Action::DeleteQueue => "DeleteQueue",
+            Action::ListTagsForResource => "ListTagsForResource",
+            Action::TagResource => "TagResource",
+            Action::UntagResource => "UntagResource",
+            Action::RegisterComputeNodeGroupInstance => "RegisterComputeNodeGroupInstance",
+        }
+    }
+
+    /// What the action is about.
+    pub fn resource_type(self) -> ResourceType {
+        match self {
+            Action::ListClusters => ResourceType::Account,
+            Action::CreateCluster
+            | Action::GetCluster
+            | Action::UpdateCluster
+            | Action::DeleteCluster
+            | Action::ListComputeNodeGroups
+            | Action::ListQueues
+            | Action::RegisterComputeNodeGroupInstance => ResourceType::Cluster,
+            Action::CreateComputeNodeGroup
+            | Action::GetComputeNodeGroup
+            | Action::UpdateComputeNodeGroup
+            | Action::DeleteComputeNodeGroup => ResourceType::ComputeNodeGroup,
+            Action::CreateQueue | Action::GetQueue | Action::UpdateQueue | Action::DeleteQueue => {
+                ResourceType::Queue
             }
+            Action::ListTagsForResource | Action::TagResource | Action::UntagResource => ResourceType::Tagged,
         }
     }
 }

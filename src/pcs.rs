@@ -24,7 +24,7 @@ use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{audit::Opened, aws::Clients, guardrails::Permit, operations::Operation};
+use crate::{audit::Opened, aws::Clients, guardrails::Permit, operations::Action};
 
 /// What PCS answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ pub async fn call(
         input: Arc::new(Value::Object(input).to_string()),
         output: Arc::default(),
     };
-    let sent = send(clients.pcs(), call.operation, &call.region, &exchange);
+    let sent = send(clients.pcs(), permit.action(), &call.region, &exchange);
     let request_id = timeout_at(deadline, sent)
         .await
         .unwrap_or(Err(Failure::OutOfTime { sent: true }))?;
@@ -84,7 +84,7 @@ pub async fn call(
 /// One arm per action is all that the SDK's types ask for.
 async fn send(
     client: &aws_sdk_pcs::Client,
-    operation: Operation,
+    action: Action,
     region: &str,
     exchange: &Exchange,
 ) -> Result<Option<String>, Failure> {
@@ -103,26 +103,26 @@ async fn send(
                 .map_err(failure)
         }};
     }
-    match operation {
-        Operation::ListClusters => action!(list_clusters),
-        Operation::CreateCluster => action!(create_cluster),
-        Operation::GetCluster => action!(get_cluster),
-        Operation::UpdateCluster => action!(update_cluster),
-        Operation::DeleteCluster => action!(delete_cluster),
-        Operation::ListComputeNodeGroups => action!(list_compute_node_groups),
-        Operation::CreateComputeNodeGroup => action!(create_compute_node_group),
-        Operation::GetComputeNodeGroup => action!(get_compute_node_group),
-        Operation::UpdateComputeNodeGroup => action!(update_compute_node_group),
-        Operation::DeleteComputeNodeGroup => action!(delete_compute_node_group),
-        Operation::ListQueues => action!(list_queues),
-        Operation::CreateQueue => action!(create_queue),
-        Operation::GetQueue => action!(get_queue),
-        Operation::UpdateQueue => action!(update_queue),
-        Operation::DeleteQueue => action!(delete_queue),
-        Operation::ListTagsForResource => action!(list_tags_for_resource),
-        Operation::TagResource => action!(tag_resource),
-        Operation::UntagResource => action!(untag_resource),
-        Operation::RegisterComputeNodeGroupInstance => action!(register_compute_node_group_instance),
+    match action {
+        Action::ListClusters => action!(list_clusters),
+        Action::CreateCluster => action!(create_cluster),
+        Action::GetCluster => action!(get_cluster),
+        Action::UpdateCluster => action!(update_cluster),
+        Action::DeleteCluster => action!(delete_cluster),
+        Action::ListComputeNodeGroups => action!(list_compute_node_groups),
+        Action::CreateComputeNodeGroup => action!(create_compute_node_group),
+        Action::GetComputeNodeGroup => action!(get_compute_node_group),
+        Action::UpdateComputeNodeGroup => action!(update_compute_node_group),
+        Action::DeleteComputeNodeGroup => action!(delete_compute_node_group),
+        Action::ListQueues => action!(list_queues),
+        Action::CreateQueue => action!(create_queue),
+        Action::GetQueue => action!(get_queue),
+        Action::UpdateQueue => action!(update_queue),
+        Action::DeleteQueue => action!(delete_queue),
+        Action::ListTagsForResource => action!(list_tags_for_resource),
+        Action::TagResource => action!(tag_resource),
+        Action::UntagResource => action!(untag_resource),
+        Action::RegisterComputeNodeGroupInstance => action!(register_compute_node_group_instance),
     }
 }
 

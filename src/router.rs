@@ -13,7 +13,7 @@ use crate::{
     contract::{self, Location, Parameter, Route, Schema},
     error::{Error, FieldError},
     json,
-    operations::Operation,
+    operations::{Action, Operation},
     principal::Principal,
     request::ApiRequest,
     validate,
@@ -26,7 +26,6 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// A valid request: what to do, where, with which input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    pub operation: Operation,
     /// One of `contract::REGIONS`.
     pub region: String,
     pub dryrun: bool,
@@ -39,7 +38,7 @@ pub struct Call {
 /// Finds the operation; the rest of the request has not been looked at.
 pub fn route(request: &ApiRequest) -> Result<Operation, Error> {
     let mut allow = Vec::new();
-    for operation in Operation::ALL {
+    for operation in Operation::all() {
         let route = contract::route(operation);
         if route.resource != request.resource {
             continue;
@@ -70,7 +69,6 @@ pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Re
     let client_token = take_text(&mut input, "clientToken");
     if errors.is_empty() {
         Ok(Call {
-            operation,
             region,
             dryrun,
             input,
@@ -224,8 +222,13 @@ impl Call {
     /// PCS sees one principal, the function's role. The token is therefore bound to the caller, the operation and
     /// the Region, so that callers can neither collide with nor replay one another. Without a token of the caller
     /// the call's own id keeps our retries of one call from acting twice.
-    pub fn scoped_client_token(&self, principal: &Principal, event_id: &str) -> Option<String> {
-        if !contract::route(self.operation).takes_client_token() {
+    pub fn scoped_client_token(
+        &self,
+        action: Action,
+        principal: &Principal,
+        event_id: &str,
+    ) -> Option<String> {
+        if !contract::route(Operation::Pcs(action)).takes_client_token() {
             return None;
         }
         let Some(token) = &self.client_token else {
@@ -235,7 +238,7 @@ impl Call {
         for part in [
             principal.account_id.as_str(),
             &principal.principal_id,
-            self.operation.name(),
+            action.name(),
             &self.region,
             token,
         ] {

@@ -151,7 +151,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{contract, operations::Operation};
+    use crate::{
+        contract,
+        operations::{Action, Operation},
+    };
 
     /// Paths and messages of what is wrong with a body.
     fn faults(operation: Operation, body: &Value) -> Vec<String> {
@@ -180,7 +183,7 @@ mod tests {
     #[track_caller]
     fn check_group(changes: &Value, expected: &[&str]) {
         assert_eq!(
-            faults(Operation::CreateComputeNodeGroup, &group(changes)),
+            faults(Operation::Pcs(Action::CreateComputeNodeGroup), &group(changes)),
             expected
         );
     }
@@ -252,7 +255,12 @@ mod tests {
     fn the_number_of_faults_is_bounded() {
         let many: Map<String, Value> = (0..10_000).map(|n| (format!("x{n}"), Value::Null)).collect();
         assert!(
-            faults(Operation::CreateComputeNodeGroup, &Value::Object(many)).len() <= FieldError::MOST + 1
+            faults(
+                Operation::Pcs(Action::CreateComputeNodeGroup),
+                &Value::Object(many)
+            )
+            .len()
+                <= FieldError::MOST + 1
         );
     }
 
@@ -271,7 +279,7 @@ mod tests {
             (String::new(), false),
         ] {
             let found = faults(
-                Operation::CreateComputeNodeGroup,
+                Operation::Pcs(Action::CreateComputeNodeGroup),
                 &group(&json!({"iamInstanceProfileArn": arn(&rest)})),
             );
             assert_eq!(found.is_empty(), good, "{rest}: {found:?}");

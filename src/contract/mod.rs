@@ -5,7 +5,7 @@
 
 mod pattern;
 
-use crate::operations::Operation;
+use crate::operations::{Action, Operation};
 
 pub use pattern::Pattern;
 use pattern::{Automaton, State};
@@ -110,7 +110,7 @@ pub use tables::{REGIONS, route};
     reason = "generated; nobody reads the numbers here"
 )]
 mod tables {
-    use super::{Automaton, Location, Member, Operation, Parameter, Pattern, Route, Schema, State};
+    use super::{Action, Automaton, Location, Member, Operation, Parameter, Pattern, Route, Schema, State};
 
     include!(concat!(env!("OUT_DIR"), "/contract_tables.rs"));
 }

@@ -27,6 +27,15 @@ impl LifecycleScripts {
         }
     }
 
+    /// The value that `parse` reads.
+    pub fn name(self) -> &'static str {
+        match self {
+            LifecycleScripts::Any => "ANY",
+            LifecycleScripts::ChecksumOutsideS3 => "CHECKSUM_OUTSIDE_S3",
+            LifecycleScripts::Checksum => "CHECKSUM",
+        }
+    }
+
     fn wants_checksum(self, location: &str) -> bool {
         match self {
             LifecycleScripts::Any => false,

@@ -7,12 +7,13 @@
 pub mod allowlist;
 pub mod arn_like;
 pub mod boundary;
+mod describe;
 pub mod instance_role;
 pub mod lifecycle_scripts;
 
 use serde_json::{Map, Value};
 
-use crate::{error::Violation, operations::Operation, router::Call};
+use crate::{error::Violation, operations::Action, router::Call};
 
 use allowlist::Allowlist;
 use boundary::Boundary;
@@ -69,11 +70,16 @@ impl Facts {
 /// A decided call. Only this module makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Permit {
+    action: Action,
     call: Call,
     passed: Vec<&'static str>,
 }
 
 impl Permit {
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
     pub fn call(&self) -> &Call {
         &self.call
     }
@@ -109,34 +115,35 @@ impl Check {
 }
 
 /// What `decide` will want to know about this call.
-pub fn needs(call: &Call) -> Needs {
-    match call.operation {
-        Operation::CreateComputeNodeGroup | Operation::UpdateComputeNodeGroup => {
+pub fn needs(action: Action, call: &Call) -> Needs {
+    match action {
+        Action::CreateComputeNodeGroup | Action::UpdateComputeNodeGroup => {
             match call.input.get("iamInstanceProfileArn").and_then(Value::as_str) {
                 Some(arn) => Needs::Profile(arn.to_owned()),
                 None => Needs::CurrentProfile(Permit {
+                    action: Action::GetComputeNodeGroup,
                     call: read_of_the_group(call),
                     passed: Vec::new(),
                 }),
             }
         }
-        Operation::ListClusters
-        | Operation::CreateCluster
-        | Operation::GetCluster
-        | Operation::UpdateCluster
-        | Operation::DeleteCluster
-        | Operation::ListComputeNodeGroups
-        | Operation::GetComputeNodeGroup
-        | Operation::DeleteComputeNodeGroup
-        | Operation::ListQueues
-        | Operation::CreateQueue
-        | Operation::GetQueue
-        | Operation::UpdateQueue
-        | Operation::DeleteQueue
-        | Operation::ListTagsForResource
-        | Operation::TagResource
-        | Operation::UntagResource
-        | Operation::RegisterComputeNodeGroupInstance => Needs::Nothing,
+        Action::ListClusters
+        | Action::CreateCluster
+        | Action::GetCluster
+        | Action::UpdateCluster
+        | Action::DeleteCluster
+        | Action::ListComputeNodeGroups
+        | Action::GetComputeNodeGroup
+        | Action::DeleteComputeNodeGroup
+        | Action::ListQueues
+        | Action::CreateQueue
+        | Action::GetQueue
+        | Action::UpdateQueue
+        | Action::DeleteQueue
+        | Action::ListTagsForResource
+        | Action::TagResource
+        | Action::UntagResource
+        | Action::RegisterComputeNodeGroupInstance => Needs::Nothing,
     }
 }
 
@@ -148,7 +155,6 @@ fn read_of_the_group(update: &Call) -> Call {
         .filter_map(|name| Some(((*name).to_owned(), update.input.get(*name)?.clone())))
         .collect();
     Call {
-        operation: Operation::GetComputeNodeGroup,
         region: update.region.clone(),
         dryrun: false,
         input,
@@ -158,8 +164,8 @@ fn read_of_the_group(update: &Call) -> Call {
 
 /// Permits the call or names everything that stands against it. Facts that a call needs and that are not there
 /// refuse it.
-pub fn decide(policy: &Policy, call: Call, facts: &Facts) -> Result<Permit, Denial> {
-    let checks = checks(policy, &call, facts);
+pub fn decide(policy: &Policy, action: Action, call: Call, facts: &Facts) -> Result<Permit, Denial> {
+    let checks = checks(policy, action, &call, facts);
     let passed = checks
         .iter()
         .filter(|check| check.violations.is_empty())
@@ -167,19 +173,19 @@ pub fn decide(policy: &Policy, call: Call, facts: &Facts) -> Result<Permit, Deni
         .collect();
     let violations: Vec<Violation> = checks.into_iter().flat_map(|check| check.violations).collect();
     if violations.is_empty() {
-        Ok(Permit { call, passed })
+        Ok(Permit { action, call, passed })
     } else {
         Err(Denial { violations, passed })
     }
 }
 
-fn checks(policy: &Policy, call: &Call, facts: &Facts) -> Vec<Check> {
+fn checks(policy: &Policy, action: Action, call: &Call, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
-    if call.operation == Operation::RegisterComputeNodeGroupInstance {
+    if action == Action::RegisterComputeNodeGroupInstance {
         checks.push(Check::new("instance-registration", registration(policy)));
     }
     checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
-    match (needs(call), facts) {
+    match (needs(action, call), facts) {
         (Needs::Nothing, _) => {}
         (Needs::Profile(arn), Facts::Profile { requested, found }) if arn == *requested => {
             checks.extend(instance_role::checks(policy, requested, found.as_ref()));
@@ -191,7 +197,7 @@ fn checks(policy: &Policy, call: &Call, facts: &Facts) -> Vec<Check> {
             "facts",
             Some(Violation {
                 rule: "facts",
-                subject: call.operation.name().to_owned(),
+                subject: action.name().to_owned(),
                 message: "the instance profile's role was not inspected".to_owned(),
                 allowed: Vec::new(),
             }),
@@ -203,7 +209,7 @@ fn checks(policy: &Policy, call: &Call, facts: &Facts) -> Vec<Check> {
 fn registration(policy: &Policy) -> Option<Violation> {
     (!policy.instance_registration).then(|| Violation {
         rule: "instance-registration",
-        subject: Operation::RegisterComputeNodeGroupInstance.name().to_owned(),
+        subject: Action::RegisterComputeNodeGroupInstance.name().to_owned(),
         message: "instance registration returns the cluster's shared Slurm secret and is off in this deployment; \
                   nodes register with PCS themselves, or an administrator sets EnableInstanceRegistration=true"
             .to_owned(),

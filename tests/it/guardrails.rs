@@ -363,3 +363,44 @@ async fn a_script_from_outside_s3_needs_a_checksum() {
         202
     );
 }
+
+#[tokio::test]
+async fn callers_can_see_what_would_pass() {
+    let guard = "arn:aws:iam::123456789012:policy/Guard";
+    let patterns = "arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy";
+    let world = World::with(&[
+        ("PCS_API_PERMISSIONS_BOUNDARY", guard),
+        ("PCS_API_ADDITIONAL_IAM_POLICIES", patterns),
+        ("PCS_API_REGION_SCOPE", "us-east-1"),
+    ])
+    .await;
+    let answer = world.send(&event("get-guardrails")).await;
+    let guardrails = &answer.body["guardrails"];
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(guardrails["permissionsBoundary"], guard);
+    assert_eq!(guardrails["additionalIamPolicies"], json!([patterns]));
+    assert_eq!(guardrails["regions"], json!(["us-east-1"]));
+    assert_eq!(
+        world.stages().await,
+        ["0#READ"],
+        "and it is on record like any read"
+    );
+    assert_eq!(world.pcs_actions(), Vec::<String>::new());
+    let named: Vec<&str> = guardrails["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["rule"].as_str().unwrap())
+        .collect();
+    world.cluster().await;
+    let denied = world.send(&create_with(&profile("AWSPCS-shared"))).await;
+    for rule in rules(&denied).into_iter().chain(
+        denied.body["passedRules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r.as_str().unwrap()),
+    ) {
+        assert!(named.contains(&rule), "{rule}");
+    }
+}

@@ -17,7 +17,7 @@ fn binary() -> PathBuf {
 }
 
 /// Every event, in an order in which a cluster lives and dies.
-const STORY: [&str; 33] = [
+const STORY: [&str; 34] = [
     "refused-test-invoke-stage",
     "refused-no-identity",
     "refused-foreign-api",
@@ -30,6 +30,7 @@ const STORY: [&str; 33] = [
     "refused-invalid-members",
     "refused-bad-region",
     "dryrun-create-cluster",
+    "get-guardrails",
     "list-clusters",
     "create-cluster",
     "get-cluster",
