@@ -35,10 +35,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Gateway {
     deployment: Deployment,
-    regions: Regions,
-    policy: Policy,
-    audit: Audit,
-    clients: Clients,
+    pub(crate) regions: Regions,
+    pub(crate) policy: Policy,
+    pub(crate) audit: Audit,
+    pub(crate) clients: Clients,
 }
 
 /// A call on its way: its record, and the proof that the record is open.
@@ -177,7 +177,11 @@ impl Gateway {
     }
 
     /// Reads the profile's role from IAM; `None` when that fails or takes too long.
-    async fn inspect(&self, profile_arn: &str, deadline: Instant) -> (Option<Facts>, Vec<Downstream>) {
+    pub(crate) async fn inspect(
+        &self,
+        profile_arn: &str,
+        deadline: Instant,
+    ) -> (Option<Facts>, Vec<Downstream>) {
         let mut iam_calls = Vec::new();
         let facts = Box::pin(iam::facts::profile(
             self.clients.iam(),

@@ -11,26 +11,66 @@ use lambda_http::{
     http::{HeaderMap, HeaderName, HeaderValue},
 };
 use lambda_runtime::LambdaEvent;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
 use crate::{
     gateway::Gateway,
     request::{ApiRequest, ApiResponse, Context, Identity},
+    sweep::Report,
 };
 
 /// Kept back from the function's own deadline for closing the record and answering.
 const RESERVE: Duration = Duration::from_millis(1_500);
 
-/// Handles one invocation.
-pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> ApiGatewayProxyResponse {
+/// What an invocation returns: to API Gateway, or to the schedule.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    Api(Box<ApiGatewayProxyResponse>),
+    Sweep(Report),
+}
+
+/// Handles one invocation. Only a failed sweep is an error, so that the schedule's retries and alarms see it; a
+/// request is always answered.
+pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> Result<Reply, SweepFailed> {
     let deadline = deadline(event.context.deadline());
+    let request_id = &event.context.request_id;
+    if is_scheduled(event.payload.get()) {
+        let swept = Box::pin(gateway.sweep(request_id, deadline)).await;
+        return swept
+            .map(Reply::Sweep)
+            .map_err(|error| SweepFailed(error.message()));
+    }
     let request = request(event.payload.get());
-    response(
-        gateway
-            .answer(&request, &event.context.request_id, deadline)
-            .await,
-    )
+    let answer = Box::pin(gateway.answer(&request, request_id, deadline)).await;
+    Ok(Reply::Api(Box::new(response(answer))))
+}
+
+/// Why the sweep did not do its work.
+#[derive(Debug)]
+pub struct SweepFailed(String);
+
+impl std::fmt::Display for SweepFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the sweep failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for SweepFailed {}
+
+/// Whether this is EventBridge's scheduled event. Whoever may invoke the function can send one too; the sweep takes
+/// no input, so there is nothing to gain.
+fn is_scheduled(payload: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Scheduled<'a> {
+        source: &'a str,
+        #[serde(rename = "detail-type")]
+        detail_type: &'a str,
+    }
+    serde_json::from_str::<Scheduled>(payload)
+        .is_ok_and(|event| event.source == "aws.events" && event.detail_type == "Scheduled Event")
 }
 
 fn deadline(at: SystemTime) -> Instant {

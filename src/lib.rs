@@ -15,6 +15,7 @@ pub mod pcs;
 pub mod principal;
 pub mod request;
 pub mod router;
+pub mod sweep;
 
 mod json;
 mod upstream;

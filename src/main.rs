@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     let gateway = Gateway::new(config);
     let gateway = &gateway;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        Ok::<_, Error>(lambda::handle(gateway, event).await)
+        lambda::handle(gateway, event).await.map_err(Error::from)
     }))
     .await
 }

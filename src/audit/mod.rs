@@ -6,6 +6,7 @@
 //! record that cannot be opened refuses the call; one that cannot be closed never changes the answer.
 
 mod dynamodb;
+pub mod progress;
 pub mod record;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Values that a caller chose are cut to CloudTrail's limit of 1 KB each, so that no request can be too big to
 //! record. The body is not stored, only its length and SHA-256.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -28,8 +28,10 @@ pub type Row = Vec<(&'static str, AttributeValue)>;
 
 /// CloudTrail's limit for user agents, error messages and request ids.
 const TEXT_BYTES_MAX: usize = 1024;
+/// Attribute of an opening row that holds the index keys of the closing row.
+const CLOSING_KEYS: &str = "closingKeys";
 /// The time index is written to this many partitions per hour, so that no hour is one hot partition.
-const TIME_SHARDS: u128 = 4;
+pub const TIME_SHARDS: u128 = 4;
 
 /// Which row of a call's record this is; the sort key keeps them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Step {
 }
 
 impl Stage {
-    fn sort_key(self) -> String {
+    pub fn sort_key(self) -> String {
         match self {
             Stage::Read => "0#READ".to_owned(),
             Stage::Received => "0#RECEIVED".to_owned(),
@@ -146,6 +148,8 @@ pub struct Entry {
     identifiers: Vec<String>,
     /// ARN of what was created or named, once PCS told it.
     resource_arn: Option<String>,
+    /// Name of what is no caller's operation.
+    pub task: Option<&'static str>,
     /// What the decision was about.
     pub inspected: Facts,
     pub decision: Decision,
@@ -183,6 +187,7 @@ impl Entry {
                     .map(|(_, value)| value.clone())
             }),
             resource_arn: None,
+            task: None,
             inspected: Facts::NotNeeded,
             decision: Decision::Error,
             violations: Vec::new(),
@@ -241,8 +246,9 @@ impl Entry {
         self.clock.elapsed()
     }
 
+    /// CloudTrail's `eventName`.
     pub fn operation_name(&self) -> Option<&'static str> {
-        self.operation.map(Operation::name)
+        self.operation.map(Operation::name).or(self.task)
     }
 }
 
@@ -267,15 +273,14 @@ fn identifiers(value: impl Fn(&str) -> Option<String>) -> Vec<String> {
 pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_days: u16) -> Row {
     let id = entry.event_id.to_string();
     let at = format!("{:.3}#{id}", entry.received);
-    let expires = entry.received.as_second() + i64::from(retention_days) * 24 * 60 * 60;
-    let hour: String = at.chars().take("2026-11-21T01".len()).collect();
+    let expires = expires(entry.received, retention_days);
     let mut row = vec![
         ("pk", text(&format!("E#{id}"))),
         ("sk", text(&stage.sort_key())),
         ("at", text(&at)),
         (
             "byTime",
-            text(&format!("T#{hour}#{}", entry.event_id.random() % TIME_SHARDS)),
+            text(&time_key(entry.received, entry.event_id.random() % TIME_SHARDS)),
         ),
         ("expires", AttributeValue::N(expires.to_string())),
         ("eventId", text(&id)),
@@ -290,7 +295,7 @@ pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_day
         ("bodyBytes", AttributeValue::N(entry.body_bytes.to_string())),
     ];
     let optional = [
-        ("eventName", entry.operation.map(Operation::name)),
+        ("eventName", entry.operation_name()),
         ("awsRegion", entry.region.as_deref()),
         ("requestID", entry.request_id.as_deref()),
         ("extendedRequestID", entry.extended_request_id.as_deref()),
@@ -317,8 +322,13 @@ pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_day
         row.extend(indexes(entry, &at));
         row.push(("decision", text(entry.decision.name())));
     }
+    if stage == Stage::Received {
+        // The sweep needs them if nobody else closes this record.
+        row.push((CLOSING_KEYS, map(indexes(entry, &at))));
+    }
     if let Stage::Step { what, .. } = stage {
         row.push(("step", text(what.name())));
+        row.extend(violations(entry));
     }
     row.extend(
         entry
@@ -403,16 +413,7 @@ fn closing(entry: &Entry, outcome: &Outcome) -> Row {
             .as_deref()
             .map(|message| ("errorMessage", text(message))),
     );
-    if !entry.violations.is_empty() {
-        let violations = entry.violations.iter().map(|violation| {
-            map([
-                ("rule", text(violation.rule)),
-                ("subject", text(&violation.subject)),
-                ("message", text(&violation.message)),
-            ])
-        });
-        row.push(("violations", list(violations)));
-    }
+    row.extend(violations(entry));
     if !entry.downstream.is_empty() {
         let calls = entry.downstream.iter().map(|call| {
             let optional = [
@@ -429,6 +430,48 @@ fn closing(entry: &Entry, outcome: &Outcome) -> Row {
         row.push(("downstream", list(calls)));
     }
     row
+}
+
+fn violations(entry: &Entry) -> Option<(&'static str, AttributeValue)> {
+    let violations = entry.violations.iter().map(|violation| {
+        map([
+            ("rule", text(violation.rule)),
+            ("subject", text(&violation.subject)),
+            ("message", text(&violation.message)),
+        ])
+    });
+    (!entry.violations.is_empty()).then(|| ("violations", list(violations)))
+}
+
+/// Key of the time index for the hour of `time`.
+pub fn time_key(time: Timestamp, shard: u128) -> String {
+    let hour: String = time.to_string().chars().take("2026-11-21T01".len()).collect();
+    format!("T#{hour}#{shard}")
+}
+
+/// Seconds since the epoch, as DynamoDB's time to live reads them.
+pub fn expires(from: Timestamp, retention_days: u16) -> i64 {
+    from.as_second() + i64::from(retention_days) * 24 * 60 * 60
+}
+
+/// The closing row that a call could not write, made from its opening row. What happened is not known, and the row
+/// says so.
+pub(super) fn unknown(mut received: HashMap<String, AttributeValue>) -> HashMap<String, AttributeValue> {
+    if let Some(AttributeValue::M(keys)) = received.remove(CLOSING_KEYS) {
+        received.extend(keys);
+    }
+    for (name, value) in [
+        ("sk", Stage::Complete.sort_key().as_str()),
+        ("decision", "UNKNOWN"),
+        ("errorCode", "OutcomeUnknown"),
+        (
+            "errorMessage",
+            "the function ended before it recorded the outcome; PCS may have carried out the call",
+        ),
+    ] {
+        received.insert(name.to_owned(), text(value));
+    }
+    received
 }
 
 /// A string attribute of at most `TEXT_BYTES_MAX` bytes, cut on a character boundary.

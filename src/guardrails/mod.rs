@@ -13,7 +13,11 @@ pub mod lifecycle_scripts;
 
 use serde_json::{Map, Value};
 
-use crate::{error::Violation, operations::Action, router::Call};
+use crate::{
+    error::Violation,
+    operations::{Action, Operation},
+    router::Call,
+};
 
 use allowlist::Allowlist;
 use boundary::Boundary;
@@ -160,6 +164,21 @@ fn read_of_the_group(update: &Call) -> Call {
         input,
         client_token: None,
     }
+}
+
+/// Permits a read that the gateway makes for itself; `None` for anything that changes something.
+pub fn permit_read(action: Action, region: &str, input: Map<String, Value>) -> Option<Permit> {
+    let call = Call {
+        region: region.to_owned(),
+        dryrun: false,
+        input,
+        client_token: None,
+    };
+    (!Operation::Pcs(action).is_mutation()).then(|| Permit {
+        action,
+        call,
+        passed: Vec::new(),
+    })
 }
 
 /// Permits the call or names everything that stands against it. Facts that a call needs and that are not there

@@ -19,3 +19,4 @@ mod lambda_binary;
 mod life;
 mod refusals;
 mod runtime_api;
+mod sweep;

@@ -123,12 +123,21 @@ pub fn gateway(variables: &BTreeMap<String, String>) -> Gateway {
 }
 
 pub async fn invoke(gateway: &Gateway, event: &Value, left: Duration) -> Answer {
+    answer(&invoke_raw(gateway, event, left).await.unwrap())
+}
+
+/// What the function returns to whoever invoked it.
+pub async fn invoke_raw(
+    gateway: &Gateway,
+    event: &Value,
+    left: Duration,
+) -> Result<Value, lambda::SweepFailed> {
     let mut context = Context::default();
     "8476a536-e9f4-11e8-9739-2dfe598c3fcd".clone_into(&mut context.request_id);
     let deadline = (SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap();
     context.deadline = u64::try_from(deadline.as_millis()).unwrap();
-    let response = lambda::handle(gateway, LambdaEvent::new(to_raw_value(event).unwrap(), context)).await;
-    answer(&serde_json::to_value(&response).unwrap())
+    let reply = lambda::handle(gateway, LambdaEvent::new(to_raw_value(event).unwrap(), context)).await?;
+    Ok(serde_json::to_value(&reply).unwrap())
 }
 
 /// Reads what the function returned.
@@ -190,15 +199,8 @@ pub fn called_by(mut event: Value, role_id: &str, session: &str) -> Value {
 }
 
 /// All rows of the audit table, in the order of calls and of stages.
-pub async fn rows(dynamodb: &str) -> Vec<AuditRow> {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-        .credentials_provider(aws_credential_types::Credentials::from_keys("test", "test", None))
-        .http_client(pcs_api::aws::http_client())
-        .endpoint_url(dynamodb)
-        .build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+pub async fn rows(url: &str) -> Vec<AuditRow> {
+    let client = dynamodb(url);
     let pages = client
         .scan()
         .table_name(TABLE)
@@ -207,12 +209,25 @@ pub async fn rows(dynamodb: &str) -> Vec<AuditRow> {
         .send()
         .collect::<Vec<_>>()
         .await;
-    let mut rows: Vec<Value> = pages.into_iter().map(|item| plain_item(&item.unwrap())).collect();
+    let items = pages.into_iter().map(|item| plain_item(&item.unwrap()));
+    let mut rows: Vec<Value> = items.filter(|row| row["pk"] != "SWEEP").collect();
     rows.sort_by_key(|row| format!("{} {}", row["at"].as_str().unwrap(), row["sk"].as_str().unwrap()));
     rows
 }
 
-fn plain_item(item: &HashMap<String, AttributeValue>) -> Value {
+/// A client of the stack's DynamoDB.
+pub fn dynamodb(url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+        .credentials_provider(aws_credential_types::Credentials::from_keys("test", "test", None))
+        .http_client(pcs_api::aws::http_client())
+        .endpoint_url(url)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+pub fn plain_item(item: &HashMap<String, AttributeValue>) -> Value {
     item.iter()
         .map(|(name, value)| (name.clone(), plain(value)))
         .collect()

@@ -24,7 +24,10 @@ use hyper_util::{
 use jiff::Timestamp;
 use lambda_http::aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings::Body};
 use lambda_runtime::{Context, LambdaEvent};
-use pcs_api::{gateway::Gateway, lambda};
+use pcs_api::{
+    gateway::Gateway,
+    lambda::{self, Reply},
+};
 use serde_json::{Value, value::to_raw_value};
 use tokio::net::TcpListener;
 
@@ -100,8 +103,10 @@ impl Shell {
         let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, context));
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {
-            Ok(response) => returned(response, request_id).unwrap_or_else(|| failed(request_id)),
-            Err(_) => failed(request_id),
+            Ok(Ok(Reply::Api(response))) => {
+                returned(*response, request_id).unwrap_or_else(|| failed(request_id))
+            }
+            Ok(Ok(Reply::Sweep(_)) | Err(_)) | Err(_) => failed(request_id),
         }
     }
 
