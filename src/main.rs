@@ -8,7 +8,11 @@ use pcs_api::{
     lambda,
 };
 use serde_json::value::RawValue;
-use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 // One thread: an execution environment handles one call at a time, and a second thread costs start time.
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +27,8 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// JSON lines on standard output, which is where CloudWatch Logs and its metric filters look.
+/// JSON lines on standard output, which is where CloudWatch Logs and its metric filters look. The level is that of
+/// this product: libraries only warn, because what they say at lower levels may hold bodies.
 fn log(level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -31,10 +36,12 @@ fn log(level: LogLevel) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt()
+    let targets = Targets::new()
+        .with_target("pcs_api", level)
+        .with_default(level.min(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
-        .with_max_level(level)
-        .init();
+        .with_current_span(false);
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }

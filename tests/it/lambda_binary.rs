@@ -209,6 +209,49 @@ async fn foreign_payloads_are_refused_and_recorded_not_crashed_on() {
     assert_eq!(world.pcs_actions(), Vec::<String>::new());
 }
 
+/// Even at the most talkative level, what opens a cluster's Slurm controller and what callers send stay out of the log.
+#[tokio::test]
+async fn secrets_and_bodies_are_not_logged() {
+    let world = World::with(&[
+        ("PCS_API_LOG_LEVEL", "DEBUG"),
+        ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "true"),
+    ])
+    .await;
+    let function = Function::start(&binary(), world.stack.variables()).await;
+    world.node_group().await;
+    let tagged = with_body(
+        event("create-cluster"),
+        json!({"tags": {"password": "hunter2hunter2"}}),
+    );
+    function.invoke(&tagged).await.unwrap();
+    let registered = answer(
+        &function
+            .invoke(&event("register-compute-node-group-instance"))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(registered.status, 200, "{registered:?}");
+    function.invoke(&event("list-clusters")).await.unwrap();
+    let log = function.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["operation"] == "RegisterComputeNodeGroupInstance"),
+        "{log}"
+    );
+    for secret in [
+        registered.body["sharedSecret"].as_str().unwrap(),
+        "hunter2hunter2",
+        "i-0123456789abcdef0-1",
+    ] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
 /// Nothing defaults to open: a missing variable stops the start and is named.
 #[tokio::test]
 async fn a_wrong_configuration_stops_the_start_with_a_message() {

@@ -16,8 +16,9 @@ use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
+    io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     sync::{Mutex as AsyncMutex, mpsc, oneshot},
 };
 
@@ -26,6 +27,8 @@ type Invocation = (Bytes, oneshot::Sender<Result<Value, String>>);
 /// A running function.
 pub struct Function {
     invocations: mpsc::UnboundedSender<Invocation>,
+    /// What the function has written to standard output so far.
+    log: Arc<Mutex<String>>,
     _process: Child,
 }
 
@@ -45,21 +48,28 @@ impl Function {
             waiting: Mutex::default(),
         });
         tokio::spawn(serve(listener, api));
-        let process = Command::new(binary)
+        let mut process = Command::new(binary)
             .env_clear()
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "pcs-api")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        tokio::spawn(collect(process.stdout.take().unwrap(), Arc::clone(&log)));
         Function {
             invocations,
+            log,
             _process: process,
         }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// The function's answer to an event; `Err` when it reported an error to the runtime instead.
@@ -72,6 +82,15 @@ impl Function {
             .await
             .expect("the function answers")
             .unwrap()
+    }
+}
+
+async fn collect(stdout: ChildStdout, log: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(stdout).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut log = log.lock().unwrap();
+        log.push_str(&line);
+        log.push('\n');
     }
 }
 
