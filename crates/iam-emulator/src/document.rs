@@ -32,6 +32,11 @@ impl Document {
         }))
     }
 
+    /// Its length in characters as IAM's quotas count them: without white space.
+    pub(crate) fn size(&self) -> usize {
+        self.0.chars().filter(|c| !c.is_whitespace()).count()
+    }
+
     /// The document as IAM puts it into an answer.
     pub(crate) fn percent_encoded(&self) -> String {
         utf8_percent_encode(&self.0, RESERVED).to_string()

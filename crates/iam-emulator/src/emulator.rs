@@ -1,6 +1,6 @@
 //! The account behind a request: authentication, faults, the call log, the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -12,13 +12,20 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
 
-use crate::actions::{self, Context};
+use crate::action::Action;
+use crate::actions::{self, Call};
+use crate::control;
 use crate::error::IamError;
 use crate::fault::{Effect, Fault, Faults};
 use crate::query::Query;
+use crate::quotas::Quotas;
 use crate::seed::{Seed, SeedError};
 use crate::state::Account;
+use crate::validate;
 use crate::xml::Xml;
+
+/// How many calls are kept; older ones are forgotten.
+const CALLS_MAX: usize = 10_000;
 
 /// How an account is set up.
 #[derive(Clone, Debug)]
@@ -31,6 +38,11 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// The longest page of a list. Tests set it to 1 to see that callers read page 2.
     pub page_size: usize,
+    /// How long an instance profile that a call has made, or put a role into, stays unseen by
+    /// [`Emulator::instance_profile_exists`]. IAM's own reads see it at once. In AWS it is seconds to minutes.
+    pub propagation: Duration,
+    /// How much the account may hold.
+    pub quotas: Quotas,
 }
 
 impl Default for Options {
@@ -40,6 +52,8 @@ impl Default for Options {
             partition: "aws".to_owned(),
             data_dir: None,
             page_size: 100,
+            propagation: Duration::ZERO,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -78,6 +92,18 @@ pub struct ReceivedCall {
     pub status: Option<StatusCode>,
 }
 
+impl ReceivedCall {
+    /// Whether the action is one that changes the account, whatever came of this call. An action that is not
+    /// answered here counts as one unless its name begins with Get, List or Simulate.
+    pub fn is_write(&self) -> bool {
+        let reads = ["Get", "List", "Simulate"];
+        Action::from_name(&self.action).map_or_else(
+            || !reads.iter().any(|verb| self.action.starts_with(verb)),
+            Action::is_write,
+        )
+    }
+}
+
 /// What to do with the connection.
 #[derive(Debug)]
 pub enum Reply {
@@ -99,14 +125,13 @@ struct Shared {
     options: Options,
     account: Account,
     faults: Faults,
-    calls: Vec<ReceivedCall>,
+    calls: VecDeque<ReceivedCall>,
 }
 
 impl Emulator {
     /// An empty account, or the one saved in `options.data_dir`.
     pub fn new(options: Options) -> Result<Self, StartError> {
-        let digits = options.account_id.bytes().all(|byte| byte.is_ascii_digit());
-        if options.account_id.len() != 12 || !digits {
+        if !validate::is_account_id(&options.account_id) {
             return Err(StartError::InvalidAccountId(options.account_id));
         }
         let saved = options.data_dir.as_deref().map(Account::load).transpose();
@@ -121,7 +146,7 @@ impl Emulator {
             options,
             account,
             faults: Faults::default(),
-            calls: Vec::new(),
+            calls: VecDeque::new(),
         };
         Ok(Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -132,27 +157,32 @@ impl Emulator {
     pub fn seed(&self, seed: Seed) -> Result<(), SeedError> {
         let mut shared = self.lock();
         let mut account = shared.account.clone();
-        account.plant(seed, Timestamp::now())?;
-        if let Some(dir) = &shared.options.data_dir {
-            account.save(dir).map_err(SeedError::NotSaved)?;
-        }
-        shared.account = account;
-        Ok(())
+        let now = account.now();
+        account.plant(seed, now)?;
+        shared.replace(account).map_err(SeedError::NotSaved)
     }
 
-    /// Whether the account has an instance profile of exactly this ARN.
+    /// Whether another service, such as PCS when it checks `iam:PassRole`, sees an instance profile of exactly
+    /// this ARN: the account has it, and [`Options::propagation`] has passed since a call made it or put a
+    /// role into it.
     pub fn instance_profile_exists(&self, arn: &str) -> bool {
         let shared = self.lock();
-        let account = &shared.account;
-        account
-            .profiles
-            .iter()
-            .any(|profile| account.profile_arn(&profile.entity) == arn)
+        let now = shared.account.now();
+        shared.account.passes(arn, now, shared.options.propagation)
     }
 
-    /// Every call so far, oldest first.
+    /// Moves the account's clock forward.
+    pub fn advance(&self, by: Duration) {
+        let mut shared = self.lock();
+        shared.account.advance(by);
+        // A disk that fails here fails the next write too, and that one reports it.
+        let _saved = shared.save(&shared.account);
+    }
+
+    /// Every IAM call since the start or the last [`clear_calls`](Self::clear_calls), oldest first; the last
+    /// 10,000.
     pub fn calls(&self) -> Vec<ReceivedCall> {
-        self.lock().calls.clone()
+        self.lock().calls.iter().cloned().collect()
     }
 
     pub fn clear_calls(&self) {
@@ -164,9 +194,27 @@ impl Emulator {
         self.lock().faults.push(fault);
     }
 
+    /// Forgets every fault that has not struck yet.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Empties the account and forgets calls, faults and advances of the clock.
+    pub fn reset(&self) -> io::Result<()> {
+        let mut shared = self.lock();
+        shared.faults.clear();
+        shared.calls.clear();
+        let (id, partition) = (&shared.options.account_id, &shared.options.partition);
+        let account = Account::new(id, partition, Timestamp::now());
+        shared.replace(account)
+    }
+
     /// Answers one request. Never blocks for long: a delay is the caller's to wait for.
     #[expect(clippy::needless_pass_by_value, reason = "a request is answered once")]
     pub fn handle(&self, request: Request<Bytes>) -> Reply {
+        if request.uri().path().starts_with(control::PREFIX) {
+            return Reply::Response(control::handle(self, &request));
+        }
         let query = Query::parse(&request);
         let action = query.get("Action").unwrap_or_default().to_owned();
         let mut shared = self.lock();
@@ -175,7 +223,10 @@ impl Emulator {
             Reply::Response(response) | Reply::Delay(_, response) => Some(response.status()),
             Reply::Drop => None,
         };
-        shared.calls.push(ReceivedCall {
+        if shared.calls.len() >= CALLS_MAX {
+            shared.calls.pop_front();
+        }
+        shared.calls.push_back(ReceivedCall {
             action,
             params: query.into_params(),
             status,
@@ -192,8 +243,8 @@ impl Emulator {
 impl Shared {
     fn reply(&mut self, request: &Request<Bytes>, query: &Query, action: &str) -> Reply {
         match self.faults.take(action) {
-            None => Reply::Response(self.answer(request, query, action)),
-            Some(Effect::Delay(delay)) => Reply::Delay(delay, self.answer(request, query, action)),
+            None => Reply::Response(self.answer(request, query)),
+            Some(Effect::Delay(delay)) => Reply::Delay(delay, self.answer(request, query)),
             Some(Effect::Throttle) => Reply::Response(refusal(&IamError::throttling())),
             Some(Effect::Error {
                 status,
@@ -201,24 +252,56 @@ impl Shared {
                 message,
             }) => Reply::Response(refusal(&IamError::injected(status, &code, &message))),
             Some(Effect::Garbage(body)) => Reply::Response(response(StatusCode::OK, &request_id(), body)),
-            Some(Effect::Drop) => Reply::Drop,
+            Some(Effect::DropBefore) => Reply::Drop,
+            Some(Effect::DropAfter) => {
+                let _unsent = self.answer(request, query);
+                Reply::Drop
+            }
         }
     }
 
-    fn answer(&self, request: &Request<Bytes>, query: &Query, action: &str) -> Response<Bytes> {
-        let context = Context {
-            account: &self.account,
-            page_size: self.options.page_size,
-        };
-        let result = authenticated(request).and_then(|()| actions::answer(&context, query));
-        match result {
-            Ok(result) => {
+    fn answer(&mut self, request: &Request<Bytes>, query: &Query) -> Response<Bytes> {
+        match authenticated(request).and_then(|()| self.call(query)) {
+            Ok((action, result)) => {
                 let request_id = request_id();
-                let body = Xml::response(action, &request_id, &result);
+                let body = Xml::response(action.name(), &request_id, result.as_ref());
                 response(StatusCode::OK, &request_id, body.into())
             }
             Err(error) => refusal(&error),
         }
+    }
+
+    /// Does what is asked; what it changed is on disk when this returns.
+    fn call(&mut self, query: &Query) -> Result<(Action, Option<Xml>), IamError> {
+        let action = query.action()?;
+        let call = Call {
+            query,
+            options: &self.options,
+            now: self.account.now(),
+        };
+        if !action.is_write() {
+            return Ok((action, actions::answer(&mut self.account, action, &call)?));
+        }
+        // A write works on a copy, so that neither an error nor a full disk leaves half of it.
+        let mut account = self.account.clone();
+        let result = actions::answer(&mut account, action, &call)?;
+        self.replace(account)
+            .map_err(|error| IamError::service_failure(format!("the state could not be saved: {error}")))?;
+        Ok((action, result))
+    }
+
+    /// Saves `account`, then puts it in the place of the old one.
+    fn replace(&mut self, account: Account) -> io::Result<()> {
+        self.save(&account)?;
+        self.account = account;
+        Ok(())
+    }
+
+    fn save(&self, account: &Account) -> io::Result<()> {
+        self.options
+            .data_dir
+            .as_deref()
+            .map_or(Ok(()), |dir| account.save(dir))
     }
 }
 

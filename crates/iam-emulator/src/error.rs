@@ -44,6 +44,56 @@ impl IamError {
         Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
     }
 
+    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
+    }
+
+    pub(crate) fn malformed_policy_document(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "MalformedPolicyDocument", message)
+    }
+
+    pub(crate) fn entity_already_exists(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "EntityAlreadyExists", message)
+    }
+
+    pub(crate) fn delete_conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "DeleteConflict", message)
+    }
+
+    /// `quota` is IAM's name of it, such as `PoliciesPerRole`.
+    pub(crate) fn limit_exceeded(quota: &str, most: usize) -> Self {
+        Self::limit_exceeded_as(format!("Cannot exceed quota for {quota}: {most}"))
+    }
+
+    /// A quota that IAM words in its own way.
+    pub(crate) fn limit_exceeded_as(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "LimitExceeded", message)
+    }
+
+    pub(crate) fn unmodifiable_entity(role: &str) -> Self {
+        let message = format!(
+            "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
+        );
+        Self::new(StatusCode::BAD_REQUEST, "UnmodifiableEntity", message)
+    }
+
+    pub(crate) fn policy_not_attachable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "PolicyNotAttachable", message)
+    }
+
+    pub(crate) fn access_denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
+    }
+
+    pub(crate) fn service_failure(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServiceFailure", message)
+    }
+
+    /// Not an error of IAM's: it would know the answer, and a made-up one would be worse than none.
+    pub(crate) fn not_emulated(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotEmulated", message)
+    }
+
     pub(crate) fn invalid_action(action: &str, version: &str) -> Self {
         let message = format!("Could not find operation {action} for version {version}");
         Self::new(StatusCode::BAD_REQUEST, "InvalidAction", message)

@@ -15,7 +15,7 @@ pub struct Fault {
     pub effect: Effect,
 }
 
-/// What goes wrong. State never changes in a call that a fault hits, except under `Delay`.
+/// What goes wrong. State never changes in a call that a fault hits, except under `Delay` and `DropAfter`.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// 400 `Throttling`, as IAM says it.
@@ -30,8 +30,10 @@ pub enum Effect {
     Delay(Duration),
     /// 200 with this body, whatever it is.
     Garbage(Bytes),
-    /// The connection closes without an answer.
-    Drop,
+    /// The connection closes without an answer; the call is not applied.
+    DropBefore,
+    /// The connection closes without an answer; the call is applied.
+    DropAfter,
 }
 
 /// The faults still to come. The oldest that fits a call is used.
@@ -41,6 +43,10 @@ pub(crate) struct Faults(Vec<Fault>);
 impl Faults {
     pub(crate) fn push(&mut self, fault: Fault) {
         self.0.push(fault);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     pub(crate) fn take(&mut self, action: &str) -> Option<Effect> {
@@ -69,10 +75,10 @@ mod tests {
         faults.push(Fault {
             action: None,
             times: 1,
-            effect: Effect::Drop,
+            effect: Effect::DropBefore,
         });
         assert!(matches!(faults.take("GetRole"), Some(Effect::Throttle)));
-        assert!(matches!(faults.take("GetPolicy"), Some(Effect::Drop)));
+        assert!(matches!(faults.take("GetPolicy"), Some(Effect::DropBefore)));
         assert!(matches!(faults.take("GetRole"), Some(Effect::Throttle)));
         assert!(faults.take("GetRole").is_none());
         assert!(faults.take("GetPolicy").is_none());

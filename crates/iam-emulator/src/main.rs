@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use iam_emulator::{Emulator, Options, Seed};
 use lexopt::{Arg, ValueExt};
@@ -11,6 +12,7 @@ use tokio::net::TcpListener;
 
 const USAGE: &str = "usage: iam-emulator [--host ADDRESS] [--port PORT] [--seed FILE.json] [--data-dir DIR]
                     [--account-id ID] [--partition NAME] [--page-size N]
+                    [--propagation-seconds N] [--managed-policies-per-role N]
 Port 0, the default, is any free one; the line READY {\"iam\":\"http://...\"} tells which.";
 
 /// What the command line says.
@@ -60,6 +62,14 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
             Arg::Long("account-id") => arguments.options.account_id = parser.value()?.string()?,
             Arg::Long("partition") => arguments.options.partition = parser.value()?.string()?,
             Arg::Long("page-size") => arguments.options.page_size = parser.value()?.parse()?,
+            Arg::Long("propagation-seconds") => {
+                let seconds: f64 = parser.value()?.parse()?;
+                arguments.options.propagation =
+                    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+            }
+            Arg::Long("managed-policies-per-role") => {
+                arguments.options.quotas.managed_policies_per_role = parser.value()?.parse()?;
+            }
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => return Err(argument.unexpected()),
         }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::Request;
 
+use crate::action::Action;
 use crate::error::IamError;
 
 /// The only version of the IAM API there is.
-pub(crate) const API_VERSION: &str = "2010-05-08";
+const API_VERSION: &str = "2010-05-08";
 
 /// One call as it came in: parameter name to value, Action and Version among them.
 #[derive(Clone, Debug, Default)]
@@ -27,17 +28,21 @@ impl Query {
 
     /// The value of `name` as sent; an empty one counts as absent, as with IAM.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.raw(name).filter(|value| !value.is_empty())
     }
 
-    /// The action, or why there is none that could be looked for.
-    pub(crate) fn action(&self) -> Result<&str, IamError> {
+    /// The value of `name` even if it is empty: the values of tags may be.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The action, or why there is none that could be done.
+    pub(crate) fn action(&self) -> Result<Action, IamError> {
         let action = self.get("Action").ok_or_else(IamError::missing_action)?;
         match self.get("Version") {
-            Some(API_VERSION) => Ok(action),
+            Some(API_VERSION) => {
+                Action::from_name(action).ok_or_else(|| IamError::invalid_action(action, API_VERSION))
+            }
             Some(other) => Err(IamError::invalid_action(action, other)),
             None => Err(IamError::invalid_action(action, "NO_VERSION_SPECIFIED")),
         }
@@ -62,27 +67,17 @@ mod tests {
     #[test]
     fn reads_a_form() {
         let query = query("Action=GetRole&Version=2010-05-08&RoleName=a%2Bb+c&Marker=");
-        assert_eq!(query.action().unwrap(), "GetRole");
+        assert_eq!(query.action().unwrap(), Action::GetRole);
         assert_eq!(query.get("RoleName"), Some("a+b c"));
-        assert_eq!(query.get("Marker"), None);
+        assert_eq!((query.get("Marker"), query.raw("Marker")), (None, Some("")));
     }
 
     #[test]
     fn wants_action_and_version() {
-        assert_eq!(
-            query("Version=2010-05-08").action().unwrap_err().code,
-            "MissingAction"
-        );
-        assert_eq!(
-            query("Action=GetRole").action().unwrap_err().code,
-            "InvalidAction"
-        );
-        assert_eq!(
-            query("Action=GetRole&Version=2009-01-01")
-                .action()
-                .unwrap_err()
-                .code,
-            "InvalidAction"
-        );
+        let code = |body| query(body).action().unwrap_err().code;
+        assert_eq!(code("Version=2010-05-08"), "MissingAction");
+        assert_eq!(code("Action=GetRole"), "InvalidAction");
+        assert_eq!(code("Action=GetRole&Version=2009-01-01"), "InvalidAction");
+        assert_eq!(code("Action=ListUsers&Version=2010-05-08"), "InvalidAction");
     }
 }

@@ -8,6 +8,9 @@ use crate::document::Document;
 
 /// Entities to put into the account. An entity of the same name is replaced and gets a new id, as after
 /// delete and create; one that is already there, exactly so, keeps its id and date.
+///
+/// A seed may hold what no call could make: more policies than the quota, the ARN of a policy that does not
+/// exist, a document that is not one. What is seeded counts as long there: no propagation delay applies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Seed {
@@ -54,6 +57,9 @@ pub struct Role {
     pub trust: Document,
     #[serde(default)]
     pub description: Option<String>,
+    /// Seconds, 3600 to 43200.
+    #[serde(default = "one_hour")]
+    pub max_session_duration: u32,
     #[serde(default)]
     pub permissions_boundary: Option<String>,
     /// ARNs, in the order in which they are listed.
@@ -88,6 +94,7 @@ impl Role {
             id: None,
             trust: Document::trusting_ec2(),
             description: None,
+            max_session_duration: one_hour(),
             permissions_boundary: None,
             attached_policies: Vec::new(),
             inline_policies: Vec::new(),
@@ -185,6 +192,11 @@ impl InstanceProfile {
         self
     }
 
+    /// Whether the role `name`, in whatever case, is in it.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.roles.iter().any(|role| role.eq_ignore_ascii_case(name))
+    }
+
     #[must_use]
     pub fn role(mut self, role_name: impl Into<String>) -> Self {
         self.roles.push(role_name.into());
@@ -212,6 +224,8 @@ pub struct Policy {
     pub versions: Vec<PolicyVersion>,
     /// The id of the version in force, such as `v1`.
     pub default_version_id: String,
+    #[serde(default)]
+    pub tags: Vec<Tag>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +246,7 @@ impl Policy {
                 document: document.into(),
             }],
             default_version_id: "v1".to_owned(),
+            tags: Vec::new(),
         }
     }
 
@@ -250,6 +265,10 @@ impl Policy {
 
 fn root_path() -> String {
     "/".to_owned()
+}
+
+fn one_hour() -> u32 {
+    3600
 }
 
 /// A seed that IAM could not hold.

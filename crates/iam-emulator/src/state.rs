@@ -1,8 +1,9 @@
-//! The account: roles, instance profiles and managed policies, looked up as IAM does. No wire, no clock.
+//! The account: roles, instance profiles and managed policies, looked up as IAM does. No wire.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub(crate) struct Stored<T> {
     /// `AROA`, `AIPA` or `ANPA` and 17 characters; never used again for another entity.
     pub(crate) id: String,
     pub(crate) created: Timestamp,
+    /// When a call last made it or put something into it; `None` when it was seeded.
+    #[serde(default)]
+    pub(crate) written: Option<Timestamp>,
     pub(crate) entity: T,
 }
 
@@ -31,6 +35,9 @@ pub(crate) struct Account {
     pub(crate) partition: String,
     /// Counts the ids handed out, so that no two are alike.
     serial: u64,
+    /// How far tests have moved the clock ahead of the system's.
+    #[serde(default)]
+    advanced: Duration,
     pub(crate) roles: Vec<Stored<Role>>,
     pub(crate) profiles: Vec<Stored<InstanceProfile>>,
     pub(crate) policies: Vec<Stored<Policy>>,
@@ -43,12 +50,22 @@ impl Account {
             id: id.to_owned(),
             partition: partition.to_owned(),
             serial: 0,
+            advanced: Duration::ZERO,
             roles: Vec::new(),
             profiles: Vec::new(),
             policies: Vec::new(),
         };
         account.put_policy(aws_pcs_compute_node_policy(partition), now);
         account
+    }
+
+    /// The account's time: the system's plus what tests have added.
+    pub(crate) fn now(&self) -> Timestamp {
+        later(Timestamp::now(), self.advanced)
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.advanced = self.advanced.saturating_add(by);
     }
 
     /// Roles, profiles and inline policies are found whatever the case of their name, as in IAM.
@@ -58,15 +75,52 @@ impl Account {
             .find(|role| role.entity.name.eq_ignore_ascii_case(name))
     }
 
+    pub(crate) fn role_mut(&mut self, name: &str) -> Option<&mut Stored<Role>> {
+        self.roles
+            .iter_mut()
+            .find(|role| role.entity.name.eq_ignore_ascii_case(name))
+    }
+
     pub(crate) fn profile(&self, name: &str) -> Option<&Stored<InstanceProfile>> {
         self.profiles
             .iter()
             .find(|profile| profile.entity.name.eq_ignore_ascii_case(name))
     }
 
+    pub(crate) fn profile_mut(&mut self, name: &str) -> Option<&mut Stored<InstanceProfile>> {
+        self.profiles
+            .iter_mut()
+            .find(|profile| profile.entity.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The instance profiles that hold the role `name`.
+    pub(crate) fn profiles_with<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Stored<InstanceProfile>> {
+        self.profiles.iter().filter(|profile| profile.entity.holds(name))
+    }
+
+    /// Whether PCS sees an instance profile of exactly this ARN at `now`: what a call has made, or put a role
+    /// into, takes `propagation` to get there.
+    pub(crate) fn passes(&self, profile_arn: &str, now: Timestamp, propagation: Duration) -> bool {
+        self.profiles.iter().any(|profile| {
+            let arrived = profile
+                .written
+                .is_none_or(|written| later(written, propagation) <= now);
+            arrived && self.profile_arn(&profile.entity) == profile_arn
+        })
+    }
+
     /// ARNs, unlike names, are compared by case.
     pub(crate) fn policy(&self, arn: &str) -> Option<&Stored<Policy>> {
         self.policies.iter().find(|policy| policy.entity.arn == arn)
+    }
+
+    /// Whether the policy `arn` is the account's own, neither AWS's nor another account's.
+    pub(crate) fn owns(&self, arn: &str) -> bool {
+        validate::policy_arn_parts(arn)
+            .is_some_and(|parts| parts.account == self.id && parts.partition == self.partition)
     }
 
     pub(crate) fn role_arn(&self, role: &Role) -> String {
@@ -106,27 +160,17 @@ impl Account {
         {
             return;
         }
-        let id = self.new_id("ANPA", &policy.arn);
         self.policies.retain(|stored| stored.entity.arn != policy.arn);
-        self.policies.push(Stored {
-            id,
-            created: now,
-            entity: policy,
-        });
+        self.add_policy(policy, now);
     }
 
     fn put_role(&mut self, role: Role, now: Timestamp) {
         if self.role(&role.name).is_some_and(|stored| stored.entity == role) {
             return;
         }
-        let id = role.id.clone().unwrap_or_else(|| self.new_id("AROA", &role.name));
         self.roles
             .retain(|stored| !stored.entity.name.eq_ignore_ascii_case(&role.name));
-        self.roles.push(Stored {
-            id,
-            created: now,
-            entity: role,
-        });
+        self.add_role(role, now);
     }
 
     fn put_profile(&mut self, profile: InstanceProfile, now: Timestamp) {
@@ -136,17 +180,29 @@ impl Account {
         {
             return;
         }
+        self.profiles
+            .retain(|stored| !stored.entity.name.eq_ignore_ascii_case(&profile.name));
+        self.add_profile(profile, now);
+    }
+
+    // INVARIANT: the caller has seen to it that no entity of this name or ARN is there.
+
+    pub(crate) fn add_policy(&mut self, policy: Policy, now: Timestamp) {
+        let id = self.new_id("ANPA", &policy.arn);
+        self.policies.push(stored(id, policy, now));
+    }
+
+    pub(crate) fn add_role(&mut self, role: Role, now: Timestamp) {
+        let id = role.id.clone().unwrap_or_else(|| self.new_id("AROA", &role.name));
+        self.roles.push(stored(id, role, now));
+    }
+
+    pub(crate) fn add_profile(&mut self, profile: InstanceProfile, now: Timestamp) {
         let id = profile
             .id
             .clone()
             .unwrap_or_else(|| self.new_id("AIPA", &profile.name));
-        self.profiles
-            .retain(|stored| !stored.entity.name.eq_ignore_ascii_case(&profile.name));
-        self.profiles.push(Stored {
-            id,
-            created: now,
-            entity: profile,
-        });
+        self.profiles.push(stored(id, profile, now));
     }
 
     fn check_profile(&self, profile: &InstanceProfile) -> Result<(), SeedError> {
@@ -202,6 +258,20 @@ impl Account {
     }
 }
 
+fn stored<T>(id: String, entity: T, now: Timestamp) -> Stored<T> {
+    Stored {
+        id,
+        created: now,
+        written: None,
+        entity,
+    }
+}
+
+/// The end of time when there is no such time.
+fn later(timestamp: Timestamp, by: Duration) -> Timestamp {
+    timestamp.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
 fn check(entity: &'static str, name: &str, valid: bool) -> Result<(), SeedError> {
     if valid {
         Ok(())
@@ -224,7 +294,7 @@ fn check_role(role: &Role) -> Result<(), SeedError> {
     check("path", &role.path, validate::is_path(&role.path))?;
     check_id(role.id.as_deref(), "AROA")?;
     for arn in role.attached_policies.iter().chain(&role.permissions_boundary) {
-        check("policy ARN", arn, validate::policy_path_and_name(arn).is_some())?;
+        check("policy ARN", arn, validate::policy_arn_parts(arn).is_some())?;
     }
     for policy in &role.inline_policies {
         check("policy name", &policy.name, validate::is_name(&policy.name, 128))?;
@@ -236,7 +306,7 @@ fn check_policy(policy: &Policy) -> Result<(), SeedError> {
     check(
         "policy ARN",
         &policy.arn,
-        validate::policy_path_and_name(&policy.arn).is_some(),
+        validate::policy_arn_parts(&policy.arn).is_some(),
     )?;
     if policy
         .versions
@@ -267,6 +337,7 @@ fn aws_pcs_compute_node_policy(partition: &str) -> Policy {
             })),
         }],
         default_version_id: "v3".to_owned(),
+        tags: Vec::new(),
     }
 }
 
@@ -347,6 +418,24 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn pcs_sees_what_was_written_only_after_a_while() {
+        let mut account = planted(Seed::new().instance_profile(InstanceProfile::new("AWSPCS-p")));
+        let arn = "arn:aws:iam::123456789012:instance-profile/AWSPCS-p";
+        let minute = Duration::from_mins(1);
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(account.passes(arn, now, minute), "seeded long ago");
+        account.profile_mut("AWSPCS-p").unwrap().written = Some(now);
+        assert!(!account.passes(arn, now, minute));
+        assert!(!account.passes(arn, later(now, Duration::from_secs(59)), minute));
+        assert!(account.passes(arn, later(now, minute), minute));
+        assert!(account.passes(arn, now, Duration::ZERO));
+        assert!(!account.passes(arn, now, Duration::MAX));
+        let before = account.now();
+        account.advance(minute);
+        assert!(account.now().duration_since(before) >= jiff::SignedDuration::from_secs(60));
     }
 
     #[test]

@@ -24,15 +24,41 @@ pub(crate) fn is_unique_id(id: &str, prefix: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
-/// The path and the name that the ARN of a managed policy ends in.
-pub(crate) fn policy_path_and_name(arn: &str) -> Option<(&str, &str)> {
+/// Twelve digits.
+pub(crate) fn is_account_id(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The ARN of a managed policy, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyArn<'a> {
+    pub(crate) partition: &'a str,
+    /// An account id, or `aws` when AWS manages the policy.
+    pub(crate) account: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) name: &'a str,
+}
+
+/// `arn:PARTITION:iam::ACCOUNT:policy/PATH/NAME`, or nothing when it is anything else.
+pub(crate) fn policy_arn_parts(arn: &str) -> Option<PolicyArn<'_>> {
     let mut parts = arn.splitn(6, ':');
-    let (prefix, _partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-    let (_region, _account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let (prefix, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
     let path_and_name = resource.strip_prefix("policy")?;
     let (path, name) = path_and_name.split_at_checked(path_and_name.rfind('/')? + 1)?;
-    let valid = prefix == "arn" && service == "iam" && is_path(path) && is_name(name, 128);
-    valid.then_some((path, name))
+    let valid = prefix == "arn"
+        && !partition.is_empty()
+        && service == "iam"
+        && region.is_empty()
+        && (account == "aws" || is_account_id(account))
+        && is_path(path)
+        && is_name(name, 128);
+    valid.then_some(PolicyArn {
+        partition,
+        account,
+        path,
+        name,
+    })
 }
 
 /// The value of a parameter that the call cannot do without and that is a name of up to `longest` characters.
@@ -52,26 +78,126 @@ pub(crate) fn name<'q>(query: &'q Query, parameter: &str, longest: usize) -> Res
     )))
 }
 
-pub(crate) fn policy_arn(query: &Query) -> Result<&str, IamError> {
-    let arn = required(query, "PolicyArn")?;
+pub(crate) fn role_name(query: &Query) -> Result<&str, IamError> {
+    name(query, "RoleName", 64)
+}
+
+pub(crate) fn instance_profile_name(query: &Query) -> Result<&str, IamError> {
+    name(query, "InstanceProfileName", 128)
+}
+
+pub(crate) fn policy_name(query: &Query) -> Result<&str, IamError> {
+    name(query, "PolicyName", 128)
+}
+
+/// The path a new entity is to have; `/` when none is given.
+pub(crate) fn path(query: &Query) -> Result<&str, IamError> {
+    let path = query.get("Path").unwrap_or("/");
+    if path.len() > 512 {
+        let rule = "Member must have length less than or equal to 512";
+        return Err(violation(path, "Path", rule));
+    }
+    if is_path(path) {
+        return Ok(path);
+    }
+    Err(IamError::validation(
+        "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric \
+         characters and/or / characters.",
+    ))
+}
+
+/// What the paths of the entities to be listed start with; `/`, which all do, when nothing is given.
+pub(crate) fn path_prefix(query: &Query) -> Result<&str, IamError> {
+    let prefix = query.get("PathPrefix").unwrap_or("/");
+    let allowed = |c| ('\u{21}'..='\u{7f}').contains(&c);
+    if prefix.len() <= 512 && prefix.starts_with('/') && prefix.chars().all(allowed) {
+        return Ok(prefix);
+    }
+    Err(IamError::validation(
+        "The specified value for pathPrefix is invalid. It must begin with / and contain only alphanumeric \
+         characters and/or / characters.",
+    ))
+}
+
+/// The value of a parameter that the call cannot do without and that is the ARN of a managed policy.
+pub(crate) fn policy_arn<'q>(
+    query: &'q Query,
+    parameter: &str,
+    partition: &str,
+) -> Result<&'q str, IamError> {
+    let arn = required(query, parameter)?;
     if !(20..=2048).contains(&arn.len()) {
         let rule = "Member must have length greater than or equal to 20 and less than or equal to 2048";
-        return Err(violation(arn, "PolicyArn", rule));
+        return Err(violation(arn, parameter, rule));
     }
-    match policy_path_and_name(arn) {
-        Some(_) => Ok(arn),
-        None => Err(IamError::validation(format!("ARN {arn} is not valid."))),
+    let parts =
+        policy_arn_parts(arn).ok_or_else(|| IamError::invalid_input(format!("ARN {arn} is not valid.")))?;
+    if parts.partition != partition {
+        return Err(IamError::validation("Invalid ARN partition"));
+    }
+    Ok(arn)
+}
+
+/// The value of a parameter that is a policy document, as far as its characters go.
+pub(crate) fn document<'q>(query: &'q Query, parameter: &str) -> Result<&'q str, IamError> {
+    let text = required(query, parameter)?;
+    if text.chars().count() > 131_072 {
+        let rule = "Member must have length less than or equal to 131072";
+        return Err(violation("..", parameter, rule));
+    }
+    let allowed = |c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
+    if text.chars().all(allowed) {
+        return Ok(text);
+    }
+    Err(IamError::validation(format!(
+        "The specified value for {} is invalid. It must contain only printable ASCII characters.",
+        member(parameter)
+    )))
+}
+
+/// Text of up to 1000 characters that describes an entity.
+pub(crate) fn description(query: &Query) -> Result<Option<&str>, IamError> {
+    let Some(text) = query.get("Description") else {
+        return Ok(None);
+    };
+    if text.chars().count() > 1000 {
+        let rule = "Member must have length less than or equal to 1000";
+        return Err(violation(text, "Description", rule));
+    }
+    let allowed = |c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a1}'..='\u{ff}');
+    if text.chars().all(allowed) {
+        return Ok(Some(text));
+    }
+    let rule = "Member must satisfy regular expression pattern: \
+                [\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*";
+    Err(violation(text, "Description", rule))
+}
+
+/// Seconds, 3600 to 43200; one hour when not given.
+pub(crate) fn max_session_duration(query: &Query) -> Result<u32, IamError> {
+    let Some(value) = query.get("MaxSessionDuration") else {
+        return Ok(3600);
+    };
+    match value.parse() {
+        Ok(seconds @ 3600..=43200) => Ok(seconds),
+        Ok(_) | Err(_) => Err(violation(
+            value,
+            "MaxSessionDuration",
+            "Member must have value between 3600 and 43200",
+        )),
     }
 }
 
 pub(crate) fn required<'q>(query: &'q Query, parameter: &str) -> Result<&'q str, IamError> {
-    query.get(parameter).ok_or_else(|| {
-        IamError::validation(format!(
-            "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be \
-             null",
-            member(parameter)
-        ))
-    })
+    query.get(parameter).ok_or_else(|| absent(parameter))
+}
+
+/// The parameter is not there.
+pub(crate) fn absent(parameter: &str) -> IamError {
+    IamError::validation(format!(
+        "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null",
+        member(parameter)
+    ))
 }
 
 pub(crate) fn violation(value: &str, parameter: &str, rule: &str) -> IamError {
@@ -108,17 +234,24 @@ mod tests {
 
     #[test]
     fn policy_arns() {
-        let parts = |arn| policy_path_and_name(arn);
+        let parts = |arn| policy_arn_parts(arn).map(|parts| (parts.account, parts.path, parts.name));
         assert_eq!(
             parts("arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy"),
-            Some(("/", "AWSPCSComputeNodePolicy"))
+            Some(("aws", "/", "AWSPCSComputeNodePolicy"))
         );
         assert_eq!(
-            parts("arn:aws:iam::aws:policy/service-role/X"),
-            Some(("/service-role/", "X"))
+            parts("arn:aws:iam::123456789012:policy/service-role/X"),
+            Some(("123456789012", "/service-role/", "X"))
         );
-        assert_eq!(parts("arn:aws:iam::123456789012:role/X"), None);
-        assert_eq!(parts("arn:aws:iam::123456789012:policy/"), None);
-        assert_eq!(parts("policy/X"), None);
+        for other in [
+            "arn:aws:iam::123456789012:role/X",
+            "arn:aws:iam::123456789012:policy/",
+            "arn:aws:iam:us-east-1:123456789012:policy/X",
+            "arn:aws:iam::1234:policy/X",
+            "arn:aws:s3::123456789012:policy/X",
+            "policy/X",
+        ] {
+            assert_eq!(parts(other), None, "{other}");
+        }
     }
 }

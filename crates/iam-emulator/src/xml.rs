@@ -9,11 +9,13 @@ const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 pub(crate) struct Xml(String);
 
 impl Xml {
-    /// The answer to `action`: its result inside the envelope every answer has.
-    pub(crate) fn response(action: &str, request_id: &str, result: &Xml) -> String {
+    /// The answer to `action`: its result, if it has one, inside the envelope every answer has.
+    pub(crate) fn response(action: &str, request_id: &str, result: Option<&Xml>) -> String {
         let mut xml = Self::default();
         xml.root(&format!("{action}Response"), |xml| {
-            xml.element(&format!("{action}Result"), |xml| xml.0.push_str(&result.0));
+            if let Some(result) = result {
+                xml.element(&format!("{action}Result"), |xml| xml.0.push_str(&result.0));
+            }
             xml.element("ResponseMetadata", |xml| xml.text("RequestId", request_id));
         });
         xml.0
@@ -47,6 +49,10 @@ impl Xml {
 
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.element(name, |xml| xml.escaped(value));
+    }
+
+    pub(crate) fn flag(&mut self, name: &str, value: bool) {
+        self.text(name, if value { "true" } else { "false" });
     }
 
     /// A list as the Query protocol writes it: one `member` per item.
