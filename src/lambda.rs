@@ -6,6 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{
     aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse},
     http::{HeaderMap, HeaderName, HeaderValue},
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     gateway::Gateway,
-    request::{ApiRequest, ApiResponse, Context, Identity},
+    request::{ApiRequest, ApiResponse, Body, Context, Identity},
     sweep::Report,
 };
 
@@ -105,8 +106,7 @@ fn request(payload: &str) -> ApiRequest {
         content_type: headers
             .get("content-type")
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        body: event.body,
-        body_is_base64: event.is_base64_encoded,
+        body: body(event.body.unwrap_or_default(), event.is_base64_encoded),
         context: Context {
             account_id: context.account_id,
             api_id: context.apiid,
@@ -124,6 +124,15 @@ fn request(payload: &str) -> ApiRequest {
             user_agent: identity.user_agent,
         },
     }
+}
+
+fn body(text: String, is_base64: bool) -> Body {
+    if !is_base64 {
+        return Body::Bytes(text.into_bytes());
+    }
+    BASE64_STANDARD
+        .decode(&text)
+        .map_or(Body::NotBase64(text), Body::Bytes)
 }
 
 /// Values by name, each name once, in the order of its first value.

@@ -14,10 +14,34 @@ pub struct ApiRequest {
     /// Decoded query parameters, every value in the order given.
     pub query: Vec<(String, Vec<String>)>,
     pub content_type: Option<String>,
-    pub body: Option<String>,
-    pub body_is_base64: bool,
+    pub body: Body,
     pub context: Context,
     pub identity: Identity,
+}
+
+/// A request's body as it was sent; API Gateway wraps what is not UTF-8 in base64.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Empty when there was none.
+    Bytes(Vec<u8>),
+    /// The event called it base64, and it is not.
+    NotBase64(String),
+}
+
+impl Body {
+    /// What is known of it.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Bytes(bytes) => bytes,
+            Body::NotBase64(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::Bytes(Vec::new())
+    }
 }
 
 /// `requestContext` without the identity.

@@ -4,7 +4,6 @@
 //! Routes are found by API Gateway's `resource` and `httpMethod`, never by the path: API Gateway authorized the
 //! resource, and a path could be normalized differently here than there.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +14,7 @@ use crate::{
     json,
     operations::{Action, Operation},
     principal::Principal,
-    request::ApiRequest,
+    request::{ApiRequest, Body},
     validate,
 };
 
@@ -85,9 +84,9 @@ fn read_body(
     request: &ApiRequest,
     errors: &mut Vec<FieldError>,
 ) -> Result<Map<String, Value>, Error> {
-    let text = request.body.as_deref().unwrap_or_default();
+    let bytes = request.body.bytes();
     let Some(schema) = route.body else {
-        if !text.is_empty() {
+        if !bytes.is_empty() {
             errors.push(FieldError::new("", "this operation takes no body; leave it out"));
         }
         return Ok(Map::new());
@@ -95,12 +94,16 @@ fn read_body(
     if !request.content_type.as_deref().is_none_or(is_json) {
         return Err(Error::MediaType);
     }
-    if text.len() > BODY_BYTES_MAX {
+    if bytes.len() > BODY_BYTES_MAX {
         return Err(Error::TooLarge {
             limit: BODY_BYTES_MAX,
         });
     }
-    let object = match decode(text, request.body_is_base64).and_then(|body| json::read_object(&body)) {
+    let object = match &request.body {
+        Body::Bytes(bytes) => json::read_object(bytes),
+        Body::NotBase64(_) => Err(vec![FieldError::new("", "the body is not valid base64")]),
+    };
+    let object = match object {
         Ok(object) => object,
         Err(mut faults) => {
             errors.append(&mut faults);
@@ -115,15 +118,6 @@ fn read_body(
             Ok(Map::new())
         }
     }
-}
-
-fn decode(text: &str, is_base64: bool) -> Result<Vec<u8>, Vec<FieldError>> {
-    if !is_base64 {
-        return Ok(text.as_bytes().to_vec());
-    }
-    BASE64_STANDARD
-        .decode(text)
-        .map_err(|_| vec![FieldError::new("", "the body is not valid base64")])
 }
 
 /// Whether the media type is JSON; parameters such as `charset` do not matter.

@@ -161,7 +161,7 @@ pub struct Entry {
 impl Entry {
     /// Begins the record of a request; nothing is written yet.
     pub fn begin(request: &ApiRequest, lambda_request_id: &str) -> Entry {
-        let body = request.body.as_deref().filter(|body| !body.is_empty());
+        let body = request.body.bytes();
         Entry {
             event_id: Ulid::generate(),
             received: Timestamp::now(),
@@ -173,8 +173,8 @@ impl Entry {
             resource_path: request.resource.clone(),
             source_ip: request.identity.source_ip.clone(),
             user_agent: request.identity.user_agent.clone(),
-            body_bytes: body.map_or(0, str::len),
-            body_sha256: body.map(|body| crate::hex(&Sha256::digest(body))),
+            body_bytes: body.len(),
+            body_sha256: (!body.is_empty()).then(|| crate::hex(&Sha256::digest(body))),
             principal: None,
             operation: None,
             region: None,

@@ -167,3 +167,22 @@ async fn the_body_is_known_by_its_hash_only() {
     assert!(!rows.to_string().contains("hunter2hunter2"));
     assert_eq!(rows[0]["bodySha256"].as_str().map(str::len), Some(64));
 }
+
+/// SHA-256 of `abc`, from FIPS 180-2; API Gateway may wrap the same body in base64.
+#[tokio::test]
+async fn the_hash_is_that_of_the_bytes_sent() {
+    let world = World::start().await;
+    for (body, is_base64) in [("abc", false), ("YWJj", true)] {
+        let mut request = event("create-cluster");
+        request["body"] = json!(body);
+        request["isBase64Encoded"] = json!(is_base64);
+        assert_eq!(world.send(&request).await.status, 400);
+    }
+    for row in world.rows().await {
+        assert_eq!(
+            row["bodySha256"],
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(row["bodyBytes"], 3);
+    }
+}
