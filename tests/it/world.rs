@@ -47,6 +47,7 @@ impl World {
             .collect();
         let stack = Stack::start(Options {
             variables,
+            pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
             ..Options::default()
         })
         .await

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::context::{
     Context, Draft, conflict, kept_members, require_settled, require_status, tags_of, text,
 };
+use crate::defaults;
 use crate::error::{Error, FieldErrors, Subject};
 use crate::lifecycle::Change;
 use crate::settings::{self, Surroundings, is_at_least, needs_version};
@@ -115,7 +116,7 @@ pub(crate) fn create(
         tags: tags_of(input),
     };
     let cluster = cx.create(region, draft);
-    Ok(json!({"cluster": view(&cluster)}))
+    Ok(json!({"cluster": view(cx, &cluster)}))
 }
 
 fn check_quotas(cx: &Context<'_>, region: &Region) -> Result<(), Error> {
@@ -178,8 +179,9 @@ fn controller(cx: &Context<'_>, id: &str) -> Controller {
 }
 
 /// A cluster as Create, Get and Update answer it.
-pub(crate) fn view(cluster: &Resource) -> Value {
+fn view(cx: &Context<'_>, cluster: &Resource) -> Value {
     let mut shown = cluster.detail();
+    defaults::cluster(cx.options, &mut shown);
     if let Some(controller) = cluster.controller.as_ref().filter(|c| c.ready) {
         let configuration = shown.entry("slurmConfiguration").or_insert_with(|| json!({}));
         if let Some(configuration) = configuration.as_object_mut() {
@@ -220,7 +222,7 @@ pub(crate) fn endpoints(cluster: &Resource, controller: &Controller) -> Value {
 }
 
 pub(crate) fn get(cx: &Context<'_>, region: &Region, input: &Map<String, Value>) -> Result<Value, Error> {
-    Ok(json!({"cluster": view(cx.cluster(region, input)?)}))
+    Ok(json!({"cluster": view(cx, cx.cluster(region, input)?)}))
 }
 
 /// "You can only update clusters that are in ACTIVE, `UPDATE_FAILED`, or SUSPENDED state. All associated
@@ -243,22 +245,23 @@ pub(crate) fn update(
     for child in region.children(&cluster.id) {
         require_status(child, children, &format!("update its cluster {}", cluster.id))?;
     }
-    let mut updated = cx.update(region, &cluster.id, members)?;
-    if resumes {
-        resume(cx, region, &cluster.id);
-        updated = region.by_id(&cluster.id).cloned().unwrap_or(updated);
-    }
-    Ok(json!({"cluster": view(&updated)}))
+    let updated = if resumes {
+        resume_children(cx, region, &cluster.id);
+        let change = |previous| Change::Resume(Some(previous));
+        cx.replace(region, &cluster.id, members, change)?
+    } else {
+        cx.update(region, &cluster.id, members)?
+    };
+    Ok(json!({"cluster": view(cx, &updated)}))
 }
 
-/// Updating a suspended cluster brings it and what it holds back.
-fn resume(cx: &Context<'_>, region: &mut Region, id: &str) {
-    let parts = region
-        .resources
-        .iter_mut()
-        .filter(|r| r.id == id || (r.cluster_id.as_deref() == Some(id) && r.status == Status::Suspended));
-    for part in parts {
-        cx.begin(part, Change::Resume);
+/// Updating a suspended cluster brings what it holds back too. A failure ordered for the call is the cluster's.
+fn resume_children(cx: &Context<'_>, region: &mut Region, id: &str) {
+    let unharmed = Context { failure: None, ..*cx };
+    for child in &mut region.resources {
+        if child.cluster_id.as_deref() == Some(id) && child.status == Status::Suspended {
+            unharmed.begin(child, Change::Resume(None));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::Nanos;
 use crate::error::{Error, Subject};
 use crate::lifecycle::{self, Change};
 use crate::model::Model;
-use crate::options::{DeletedIds, Options, UnknownIds};
+use crate::options::{DeletedIds, Options, UnknownIds, UnknownNames};
 use crate::state::{Controller, ErrorInfo, Kind, Region, Resource, Status};
 
 /// One call, as an operation sees it.
@@ -74,22 +74,31 @@ impl Context<'_> {
     }
 
     fn absent(&self, region: &Region, kind: Kind, identifier: &str, is_id: bool) -> Error {
-        let was_here = region.deleted.get(identifier) == Some(&kind)
+        let was_here = region
+            .deleted
+            .iter()
+            .any(|gone| gone.id == identifier && gone.kind == kind)
             && match self.options.deleted_ids {
                 DeletedIds::NotFound => true,
                 DeletedIds::AsUnknown => false,
             };
-        let denied = is_id
-            && !was_here
-            && match self.options.unknown_ids {
-                UnknownIds::ClusterDenied => kind == Kind::Cluster,
-                UnknownIds::Denied => true,
-                UnknownIds::NotFound => false,
-            };
+        let denied = if is_id {
+            !was_here
+                && match self.options.unknown_ids {
+                    UnknownIds::ClusterDenied => kind == Kind::Cluster,
+                    UnknownIds::Denied => true,
+                    UnknownIds::NotFound => false,
+                }
+        } else {
+            match self.options.unknown_names {
+                UnknownNames::NotFound => false,
+                UnknownNames::Denied => true,
+            }
+        };
         if denied {
             let noun = kind.noun();
             return Error::AccessDenied(format!(
-                "Access denied: the account has no {noun} with ID {identifier}, or the ID belongs to another account"
+                "Access denied: the account has no {noun} {identifier}, or it belongs to another account"
             ));
         }
         not_found(kind, identifier)
@@ -108,42 +117,22 @@ impl Context<'_> {
             .collect()
     }
 
-    /// `arn:aws:pcs:R:A:cluster/pcs_x`, with `/computenodegroup/pcs_y` or `/queue/pcs_y` for a child.
-    fn arn(&self, kind: Kind, id: &str, cluster_id: Option<&str>) -> String {
-        let path = match cluster_id {
-            Some(cluster_id) => format!("cluster/{cluster_id}/{}/{id}", kind.arn_word()),
-            None => format!("{}/{id}", kind.arn_word()),
-        };
-        format!(
-            "arn:{}:pcs:{}:{}:{path}",
-            self.partition(),
-            self.region,
-            self.account
-        )
-    }
-
-    /// The partition of the call's Region, by the Region names AWS publishes per partition.
+    /// The partition of the call's Region.
     pub(crate) fn partition(&self) -> &'static str {
-        const PARTITIONS: [(&str, &str); 7] = [
-            ("cn-", "aws-cn"),
-            ("us-gov-", "aws-us-gov"),
-            ("us-isob-", "aws-iso-b"),
-            ("us-isof-", "aws-iso-f"),
-            ("eu-isoe-", "aws-iso-e"),
-            ("us-iso-", "aws-iso"),
-            ("eusc-", "aws-eusc"),
-        ];
-        let known = PARTITIONS
-            .into_iter()
-            .find(|(prefix, _)| self.region.starts_with(prefix));
-        known.map_or("aws", |(_, partition)| partition)
+        partition(self.region)
     }
 
     /// Adds a resource in CREATING and returns it.
     pub(crate) fn create(&self, region: &mut Region, draft: Draft) -> Resource {
         let mut resource = Resource {
             kind: draft.kind,
-            arn: self.arn(draft.kind, &draft.id, draft.cluster_id.as_deref()),
+            arn: arn(
+                draft.kind,
+                &draft.id,
+                draft.cluster_id.as_deref(),
+                self.region,
+                self.account,
+            ),
             id: draft.id,
             name: draft.name,
             cluster_id: draft.cluster_id,
@@ -180,11 +169,22 @@ impl Context<'_> {
         id: &str,
         members: Map<String, Value>,
     ) -> Result<Resource, Error> {
+        self.replace(region, id, members, Change::Update)
+    }
+
+    /// Replaces a resource's members and starts the change that is made of the old ones.
+    pub(crate) fn replace(
+        &self,
+        region: &mut Region,
+        id: &str,
+        members: Map<String, Value>,
+        change: impl FnOnce(Map<String, Value>) -> Change,
+    ) -> Result<Resource, Error> {
         let resource = region
             .by_id_mut(id)
             .ok_or_else(|| Error::Internal(format!("lost {id}")))?;
         let previous = std::mem::replace(&mut resource.members, members);
-        self.begin(resource, Change::Update(previous));
+        self.begin(resource, change(previous));
         Ok(resource.clone())
     }
 
@@ -196,6 +196,32 @@ impl Context<'_> {
         self.begin(resource, Change::Delete);
         Ok(())
     }
+}
+
+/// `arn:aws:pcs:R:A:cluster/pcs_x`, with `/computenodegroup/pcs_y` or `/queue/pcs_z` for a child.
+pub(crate) fn arn(kind: Kind, id: &str, cluster_id: Option<&str>, region: &str, account: &str) -> String {
+    let path = match cluster_id {
+        Some(cluster_id) => format!("cluster/{cluster_id}/{}/{id}", kind.arn_word()),
+        None => format!("{}/{id}", kind.arn_word()),
+    };
+    format!("arn:{}:pcs:{region}:{account}:{path}", partition(region))
+}
+
+/// The partition of a Region, by the Region names AWS publishes per partition.
+fn partition(region: &str) -> &'static str {
+    const PARTITIONS: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-iso-", "aws-iso"),
+        ("eusc-", "aws-eusc"),
+    ];
+    let known = PARTITIONS
+        .into_iter()
+        .find(|(prefix, _)| region.starts_with(prefix));
+    known.map_or("aws", |(_, partition)| partition)
 }
 
 /// `ResourceNotFoundException` for an identifier.

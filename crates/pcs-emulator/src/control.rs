@@ -13,12 +13,16 @@ use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::emulator::{Emulator, ReceivedCall};
+use crate::error::LoadError;
 use crate::faults::{Effect, Fault};
 
 /// Every path that is the control plane's starts with this.
 pub(crate) const PREFIX: &str = "/_control/";
+/// Larger bodies are refused. A snapshot may be large: it holds every account and Region.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-const ROUTES: &str = "POST advance, fault, clear-faults, clear-calls, fail, suspend, reset; GET calls";
+const ROUTES: &str =
+    "POST advance, fault, clear-faults, clear-calls, fail, suspend, reset; GET calls, state; PUT state";
 
 /// Status and message of a request that cannot be done.
 type Refusal = (StatusCode, String);
@@ -43,6 +47,8 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
         (&Method::GET, "calls") => {
             return Ok(json!({"calls": emulator.calls().iter().map(call).collect::<Vec<_>>()}));
         }
+        (&Method::GET, "state") => return emulator.snapshot().map_err(unsaved),
+        (&Method::PUT, "state") => emulator.load(read(body)?).map_err(unloaded)?,
         (&Method::POST, "advance") => emulator.advance(seconds(read::<Advance>(body)?.seconds)?),
         (&Method::POST, "fault") => emulator.inject(fault(read(body)?)?),
         (&Method::POST, "clear-faults") => emulator.clear_faults(),
@@ -185,6 +191,13 @@ fn found(found: bool, noun: &str) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err((StatusCode::NOT_FOUND, format!("no such {noun}")))
+    }
+}
+
+fn unloaded(error: LoadError) -> Refusal {
+    match error {
+        LoadError::Document(_) => bad(&error.to_string()),
+        LoadError::Store(error) => unsaved(error),
     }
 }
 

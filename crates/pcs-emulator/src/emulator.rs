@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -14,14 +15,16 @@ use tokio::net::TcpListener;
 use crate::action::Action;
 use crate::clock::{self, nanos};
 use crate::context::Context;
-use crate::error::{Error, FieldErrors, StartError};
+use crate::dispatch::{apply, checked};
+use crate::error::{Error, LoadError, StartError, Subject};
 use crate::faults::{self, Effect, Fault};
 use crate::model::Model;
 use crate::options::Options;
+use crate::record::Record;
 use crate::state::{ErrorInfo, Kind, Region, World};
 use crate::store::Store;
 use crate::wire::{self, Caller, Reply};
-use crate::{clusters, control, lifecycle, node_groups, queues, register, server, tags, tokens, validate};
+use crate::{control, lifecycle, server, tokens};
 
 /// How many received calls are remembered; older ones are forgotten.
 const CALLS_MAX: usize = 10_000;
@@ -36,6 +39,7 @@ struct Inner {
     options: Options,
     model: Arc<Model>,
     store: Option<Store>,
+    record: Option<Record>,
     shared: Mutex<Shared>,
 }
 
@@ -70,6 +74,7 @@ impl Emulator {
             Some(store) => store.load()?.unwrap_or_else(World::new),
             None => World::new(),
         };
+        let record = options.record.as_deref().map(Record::open).transpose()?;
         let shared = Shared {
             world,
             calls: VecDeque::new(),
@@ -80,6 +85,7 @@ impl Emulator {
                 options,
                 model,
                 store,
+                record,
                 shared: Mutex::new(shared),
             }),
         })
@@ -95,12 +101,48 @@ impl Emulator {
         if request.uri().path().starts_with(control::PREFIX) {
             return Reply::Respond(control::handle(self, request));
         }
-        let caller = wire::caller(request.headers(), &self.inner.options);
+        let caller = wire::caller(request, &self.inner.options);
         let body = wire::body(request);
         let mut shared = self.lock();
-        let (reply, status) = self.answer(&mut shared, request, &caller, &body);
-        remember(&mut shared, request, caller.ok(), body.ok(), status);
-        reply
+        let (reply, struck) = self.answer(&mut shared, request, &caller, &body);
+        self.note(
+            &mut shared,
+            request,
+            caller.ok(),
+            body.ok(),
+            struck.as_ref(),
+            reply,
+        )
+    }
+
+    /// Answers a request whose body was too large to be read; it is a call like any other.
+    pub(crate) fn refuse_unread(&self, head: Parts) -> Reply {
+        let reply = self.refusal(&Error::TooLarge);
+        if head.uri.path().starts_with(control::PREFIX) {
+            return reply;
+        }
+        let request = Request::from_parts(head, Bytes::new());
+        let caller = wire::caller(&request, &self.inner.options);
+        self.note(&mut self.lock(), &request, caller.ok(), None, None, reply)
+    }
+
+    /// Writes a call into the list of received ones and into the record.
+    fn note(
+        &self,
+        shared: &mut Shared,
+        request: &Request<Bytes>,
+        caller: Option<Caller>,
+        body: Option<Map<String, Value>>,
+        struck: Option<&Effect>,
+        reply: Reply,
+    ) -> Reply {
+        remember(shared, request, caller, body, &reply);
+        let record = self.inner.record.as_ref();
+        match record.map_or(Ok(()), |record| record.write(request, &reply, struck)) {
+            Ok(()) => reply,
+            // A run whose record has holes must not pass for a recorded one.
+            Err(e) => self.refusal(&Error::Internal(format!("the record could not be written: {e}"))),
+        }
     }
 
     /// Serves HTTP/1.1 with keep-alive until `shutdown`; calls under way are then finished.
@@ -146,6 +188,22 @@ impl Emulator {
         self.save(&shared.world)
     }
 
+    /// Everything that is stored, as a document for [`load`](Self::load): resources, client tokens, clock.
+    /// Faults and received calls are not in it.
+    pub fn snapshot(&self) -> io::Result<Value> {
+        Ok(serde_json::to_value(&self.lock().world)?)
+    }
+
+    /// Replaces everything that is stored by what a [`snapshot`](Self::snapshot) holds. A document that no
+    /// emulator of this version made, or that somebody broke, is refused and changes nothing.
+    pub fn load(&self, document: Value) -> Result<(), LoadError> {
+        let world = World::read(document).map_err(LoadError::Document)?;
+        let mut shared = self.lock();
+        self.save(&world).map_err(LoadError::Store)?;
+        shared.world = world;
+        Ok(())
+    }
+
     /// Makes the transition under way of a resource (by id or ARN) fail, or else its next one.
     /// False when no account and Region has such a resource.
     pub fn fail_resource(&self, id_or_arn: &str, code: &str, message: &str) -> io::Result<bool> {
@@ -164,7 +222,8 @@ impl Emulator {
         })
     }
 
-    /// Suspends a cluster (by id or ARN) and all it holds, as AWS does to end-of-life schedulers.
+    /// Suspends a cluster (by id or ARN) and all it holds, as AWS does to end-of-life schedulers. What is
+    /// not up (being made, being deleted, never made) stays as it is.
     /// False when no account and Region has such a cluster.
     pub fn suspend(&self, id_or_arn: &str) -> io::Result<bool> {
         let lasts = self.inner.options.transition;
@@ -176,7 +235,8 @@ impl Emulator {
                 return false;
             };
             for part in &mut region.resources {
-                if part.id == id || part.cluster_id.as_deref() == Some(id.as_str()) {
+                let in_it = part.id == id || part.cluster_id.as_deref() == Some(id.as_str());
+                if in_it && part.status.can_be_suspended() {
                     lifecycle::begin(part, lifecycle::Change::Suspend, now, lasts);
                 }
             }
@@ -219,62 +279,57 @@ impl Emulator {
             .map_or(Ok(()), |store| store.save(world))
     }
 
-    /// THE request path: route, caller, action, body, fault, call.
+    /// THE request path: route, caller, action, body, fault, call. Also returns the fault that struck.
     fn answer(
         &self,
         shared: &mut Shared,
         request: &Request<Bytes>,
         caller: &Result<Caller, Error>,
         body: &Result<Map<String, Value>, Error>,
-    ) -> (Reply, Option<StatusCode>) {
-        let statuses = self.inner.options.http_statuses;
-        let respond = |result: &Result<Value, Error>| {
-            let response = wire::response(result, statuses);
-            let status = response.status();
-            (Reply::Respond(response), Some(status))
-        };
+    ) -> (Reply, Option<Effect>) {
         if let Err(error) = wire::check_route(request) {
-            return respond(&Err(error));
+            return (self.refusal(&error), None);
         }
         let (caller, action, body) = match (caller, wire::action(request.headers()), body) {
             (Ok(caller), Ok(action), Ok(body)) => (caller, action, body),
-            (Err(error), _, _) | (Ok(_), Ok(_), Err(error)) => return refuse(error, statuses),
-            (Ok(_), Err(error), _) => return respond(&Err(error)),
+            (Err(error), _, _) | (Ok(_), Ok(_), Err(error)) => return (self.refusal(error), None),
+            (Ok(_), Err(error), _) => return (self.refusal(&error), None),
         };
         let effect = faults::take(&mut shared.faults, action);
-        let failure = match effect {
-            Some(Effect::Throttle) => return respond(&Err(Error::Throttled)),
+        let mut call = |failure| {
+            let result = self.call(shared, caller, action, body, failure);
+            wire::response(&result, &self.inner.options)
+        };
+        let reply = match &effect {
+            None => Reply::Respond(call(None)),
+            Some(Effect::Throttle) => self.refusal(&Error::Throttled),
             Some(Effect::Error {
                 status,
                 code,
                 message,
-            }) => {
-                return respond(&Err(Error::Injected {
-                    status,
-                    code,
-                    message,
-                }));
-            }
-            Some(Effect::Garbage(bytes)) => {
-                return (
-                    Reply::Respond(wire::raw(StatusCode::OK, bytes)),
-                    Some(StatusCode::OK),
-                );
-            }
-            Some(Effect::DropBefore) => return (Reply::Drop { applied: false }, None),
+            }) => self.refusal(&Error::Injected {
+                status: *status,
+                code: code.clone(),
+                message: message.clone(),
+                subject: Subject::named_in(body),
+            }),
+            Some(Effect::Garbage(bytes)) => Reply::Respond(wire::raw(StatusCode::OK, bytes.clone())),
+            Some(Effect::DropBefore) => Reply::Drop { applied: false },
             Some(Effect::DropAfter) => {
-                let _dropped = self.call(shared, caller, action, body, None);
-                return (Reply::Drop { applied: true }, None);
+                let _lost = call(None);
+                Reply::Drop { applied: true }
             }
-            Some(Effect::Delay(by)) => {
-                let response = wire::response(&self.call(shared, caller, action, body, None), statuses);
-                let status = response.status();
-                return (Reply::RespondAfter(by, response), Some(status));
-            }
-            Some(Effect::FailTransition { code, message }) => Some(ErrorInfo { code, message }),
-            None => None,
+            Some(Effect::Delay(by)) => Reply::RespondAfter(*by, call(None)),
+            Some(Effect::FailTransition { code, message }) => Reply::Respond(call(Some(&ErrorInfo {
+                code: code.clone(),
+                message: message.clone(),
+            }))),
         };
-        respond(&self.call(shared, caller, action, body, failure.as_ref()))
+        (reply, effect)
+    }
+
+    fn refusal(&self, error: &Error) -> Reply {
+        Reply::Respond(wire::error_response(error, &self.inner.options))
     }
 
     /// Validates and applies one call; what it changed is on disk when this returns.
@@ -324,90 +379,12 @@ impl Emulator {
     }
 }
 
-/// The input cut to what the model knows, or every field error at once.
-fn checked(cx: &Context<'_>, action: Action, body: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
-    let mut errors = FieldErrors::default();
-    let mut body = body.clone();
-    let lists = matches!(
-        action,
-        Action::ListClusters | Action::ListComputeNodeGroups | Action::ListQueues
-    );
-    if lists && body.get("maxResults").and_then(Value::as_i64) == Some(0) {
-        // "A value of 0 uses the default" (API Reference), though the shape's minimum is 1.
-        body.remove("maxResults");
-    }
-    let input = validate::input(cx.model, action.name(), &body, &mut errors);
-    tags::check_request(&input, &mut errors);
-    match action {
-        Action::CreateCluster => clusters::check_create(cx, &input, &mut errors),
-        Action::CreateComputeNodeGroup => node_groups::check_create(&input, &mut errors),
-        Action::UpdateComputeNodeGroup => node_groups::check_request(&input, &mut errors),
-        Action::CreateQueue | Action::UpdateQueue => queues::check_request(&input, &mut errors),
-        Action::GetCluster
-        | Action::ListClusters
-        | Action::UpdateCluster
-        | Action::DeleteCluster
-        | Action::GetComputeNodeGroup
-        | Action::ListComputeNodeGroups
-        | Action::DeleteComputeNodeGroup
-        | Action::GetQueue
-        | Action::ListQueues
-        | Action::DeleteQueue
-        | Action::ListTagsForResource
-        | Action::TagResource
-        | Action::UntagResource
-        | Action::RegisterComputeNodeGroupInstance => {}
-    }
-    errors.into_result()?;
-    Ok(input)
-}
-
-fn apply(
-    cx: &Context<'_>,
-    region: &mut Region,
-    action: Action,
-    input: &Map<String, Value>,
-    page_key: &str,
-) -> Result<Value, Error> {
-    let children = |region: &Region, kind| {
-        let cluster = cx.cluster(region, input)?;
-        tokens::list(cx, region, kind, Some(&cluster.id), input, page_key)
-    };
-    match action {
-        Action::CreateCluster => clusters::create(cx, region, input),
-        Action::GetCluster => clusters::get(cx, region, input),
-        Action::ListClusters => tokens::list(cx, region, Kind::Cluster, None, input, page_key),
-        Action::UpdateCluster => clusters::update(cx, region, input),
-        Action::DeleteCluster => clusters::delete(cx, region, input),
-        Action::CreateComputeNodeGroup => node_groups::create(cx, region, input),
-        Action::GetComputeNodeGroup => node_groups::get(cx, region, input),
-        Action::ListComputeNodeGroups => children(region, Kind::ComputeNodeGroup),
-        Action::UpdateComputeNodeGroup => node_groups::update(cx, region, input),
-        Action::DeleteComputeNodeGroup => node_groups::delete(cx, region, input),
-        Action::CreateQueue => queues::create(cx, region, input),
-        Action::GetQueue => queues::get(cx, region, input),
-        Action::ListQueues => children(region, Kind::Queue),
-        Action::UpdateQueue => queues::update(cx, region, input),
-        Action::DeleteQueue => queues::delete(cx, region, input),
-        Action::ListTagsForResource => tags::list(region, input),
-        Action::TagResource => tags::tag(cx, region, input),
-        Action::UntagResource => tags::untag(region, input),
-        Action::RegisterComputeNodeGroupInstance => register::register(cx, region, input),
-    }
-}
-
-fn refuse(error: &Error, statuses: crate::options::HttpStatuses) -> (Reply, Option<StatusCode>) {
-    let response: Response<Bytes> = wire::error_response(error, statuses);
-    let status = response.status();
-    (Reply::Respond(response), Some(status))
-}
-
 fn remember(
     shared: &mut Shared,
     request: &Request<Bytes>,
     caller: Option<Caller>,
     body: Option<Map<String, Value>>,
-    status: Option<StatusCode>,
+    reply: &Reply,
 ) {
     if shared.calls.len() >= CALLS_MAX {
         shared.calls.pop_front();
@@ -419,7 +396,7 @@ fn remember(
         region: caller.region,
         account: caller.account,
         body: body.map_or(Value::Null, Value::Object),
-        status,
+        status: reply.response().map(Response::status),
     });
 }
 

@@ -1,12 +1,13 @@
 //! Every error the emulator can answer with, its wire code, its status and its modelled members.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::options::HttpStatuses;
+use crate::options::{HttpStatuses, ResourceTypes};
 use crate::state::{Kind, Resource};
 
 /// Why an emulator did not start.
@@ -16,8 +17,10 @@ pub enum StartError {
     Model(String),
     /// An option has a value that cannot work.
     Option { name: &'static str, message: String },
-    /// The state file exists and cannot be used.
+    /// The state file exists and cannot be used, or another emulator uses it.
     State { path: PathBuf, message: String },
+    /// The record cannot be written to.
+    Record { path: PathBuf, message: String },
 }
 
 impl fmt::Display for StartError {
@@ -26,11 +29,32 @@ impl fmt::Display for StartError {
             StartError::Model(message) => write!(f, "embedded model: {message}"),
             StartError::Option { name, message } => write!(f, "option {name}: {message}"),
             StartError::State { path, message } => write!(f, "state in `{}`: {message}", path.display()),
+            StartError::Record { path, message } => write!(f, "record `{}`: {message}", path.display()),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+/// Why a snapshot was not loaded. The state is what it was.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The document is not a state of this emulator; says what is wrong with it and where.
+    Document(String),
+    /// The state could not be put on disk.
+    Store(io::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Document(message) => write!(f, "not a state of this emulator: {message}"),
+            LoadError::Store(error) => write!(f, "the state could not be stored: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
 
 /// One entry of a `ValidationException`'s `fieldList`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +90,28 @@ impl FieldErrors {
 pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) id: String,
+}
+
+impl Subject {
+    /// The resource a request names, the deepest one if it names several; what is not named is a cluster
+    /// without an id.
+    pub(crate) fn named_in(input: &Map<String, Value>) -> Subject {
+        let names = [
+            (Kind::ComputeNodeGroup, "computeNodeGroupIdentifier"),
+            (Kind::Queue, "queueIdentifier"),
+            (Kind::Cluster, "clusterIdentifier"),
+            (Kind::Cluster, "resourceArn"),
+            (Kind::Cluster, "clusterName"),
+        ];
+        let found = names
+            .iter()
+            .find_map(|(kind, name)| Some((*kind, input.get(*name)?.as_str()?)));
+        let (kind, id) = found.unwrap_or((Kind::Cluster, ""));
+        Subject {
+            kind,
+            id: id.to_owned(),
+        }
+    }
 }
 
 impl From<&Resource> for Subject {
@@ -105,7 +151,13 @@ pub(crate) enum Error {
     UnknownOperation(String),
     MissingAuthenticationToken,
     IncompleteSignature(String),
-    WrongScope(String),
+    /// An access key nobody knows.
+    #[cfg_attr(
+        not(feature = "signatures"),
+        expect(dead_code, reason = "known only where signatures are verified")
+    )]
+    UnrecognizedClient,
+    InvalidSignature(String),
     TooLarge,
     NoSuchPath(String),
     /// Ordered by a test.
@@ -113,6 +165,7 @@ pub(crate) enum Error {
         status: StatusCode,
         code: String,
         message: String,
+        subject: Subject,
     },
 }
 
@@ -132,7 +185,8 @@ impl Error {
             Error::UnknownOperation(_) | Error::NoSuchPath(_) => "UnknownOperationException",
             Error::MissingAuthenticationToken => "MissingAuthenticationToken",
             Error::IncompleteSignature(_) => "IncompleteSignature",
-            Error::WrongScope(_) => "InvalidSignatureException",
+            Error::UnrecognizedClient => "UnrecognizedClientException",
+            Error::InvalidSignature(_) => "InvalidSignatureException",
             Error::TooLarge => "RequestEntityTooLargeException",
             Error::Injected { code, .. } => code,
         }
@@ -148,7 +202,9 @@ impl Error {
             | Error::IncompleteSignature(_) => return StatusCode::BAD_REQUEST,
             Error::Internal(_) => return StatusCode::INTERNAL_SERVER_ERROR,
             // Answers of the layer in front of the service: the same in both tables.
-            Error::MissingAuthenticationToken | Error::WrongScope(_) => return StatusCode::FORBIDDEN,
+            Error::MissingAuthenticationToken | Error::UnrecognizedClient | Error::InvalidSignature(_) => {
+                return StatusCode::FORBIDDEN;
+            }
             Error::TooLarge => return StatusCode::PAYLOAD_TOO_LARGE,
             Error::NoSuchPath(_) => return StatusCode::NOT_FOUND,
             Error::Injected { status, .. } => return *status,
@@ -165,7 +221,7 @@ impl Error {
     }
 
     /// The JSON body: `__type`, `message` and the members the model gives this error.
-    pub(crate) fn body(&self) -> Value {
+    pub(crate) fn body(&self, words: ResourceTypes) -> Value {
         let mut body = Map::new();
         body.insert("__type".to_owned(), json!(self.code()));
         body.insert("message".to_owned(), json!(self.message()));
@@ -182,12 +238,12 @@ impl Error {
                 body.insert("reason".to_owned(), json!("other"));
             }
             Error::Conflict { subject, .. } | Error::NotFound { subject, .. } => {
-                insert_subject(&mut body, subject);
+                insert_subject(&mut body, subject, words);
             }
             Error::QuotaExceeded { subject, .. } => {
                 body.insert("serviceCode".to_owned(), json!("pcs"));
                 if let Some(subject) = subject {
-                    insert_subject(&mut body, subject);
+                    insert_subject(&mut body, subject, words);
                 }
             }
             Error::Throttled => {
@@ -200,10 +256,11 @@ impl Error {
             | Error::UnknownOperation(_)
             | Error::MissingAuthenticationToken
             | Error::IncompleteSignature(_)
-            | Error::WrongScope(_)
+            | Error::UnrecognizedClient
+            | Error::InvalidSignature(_)
             | Error::TooLarge
-            | Error::NoSuchPath(_)
-            | Error::Injected { .. } => {}
+            | Error::NoSuchPath(_) => {}
+            Error::Injected { code, subject, .. } => insert_modelled(&mut body, code, subject, words),
         }
         Value::Object(body)
     }
@@ -228,11 +285,12 @@ impl Error {
             | Error::Serialization(message)
             | Error::UnknownOperation(message)
             | Error::IncompleteSignature(message)
-            | Error::WrongScope(message)
+            | Error::InvalidSignature(message)
             | Error::NoSuchPath(message) => message.clone(),
             Error::Throttled => "Rate exceeded".to_owned(),
             Error::InvalidToken => "The nextToken is not valid or has expired".to_owned(),
             Error::MissingAuthenticationToken => "Missing Authentication Token".to_owned(),
+            Error::UnrecognizedClient => "The security token included in the request is invalid.".to_owned(),
             Error::TooLarge => format!(
                 "The request body is larger than {} bytes",
                 crate::wire::BODY_BYTES_MAX
@@ -241,7 +299,29 @@ impl Error {
     }
 }
 
-fn insert_subject(body: &mut Map<String, Value>, subject: &Subject) {
+/// The members that PCS's model asks of an error with this code, so that an ordered one is as typed as any.
+fn insert_modelled(body: &mut Map<String, Value>, code: &str, subject: &Subject, words: ResourceTypes) {
+    match code {
+        "ValidationException" => {
+            body.insert("reason".to_owned(), json!("other"));
+        }
+        "ConflictException" | "ResourceNotFoundException" => insert_subject(body, subject, words),
+        "ServiceQuotaExceededException" => {
+            body.insert("serviceCode".to_owned(), json!("pcs"));
+            insert_subject(body, subject, words);
+        }
+        "ThrottlingException" => {
+            body.insert("retryAfterSeconds".to_owned(), json!(1));
+        }
+        _ => {}
+    }
+}
+
+fn insert_subject(body: &mut Map<String, Value>, subject: &Subject, words: ResourceTypes) {
+    let word = match words {
+        ResourceTypes::Arn => subject.kind.arn_word(),
+        ResourceTypes::Model => subject.kind.model_word(),
+    };
     body.insert("resourceId".to_owned(), json!(subject.id));
-    body.insert("resourceType".to_owned(), json!(subject.kind.arn_word()));
+    body.insert("resourceType".to_owned(), json!(word));
 }

@@ -22,7 +22,7 @@ pub struct Fault {
 pub enum Effect {
     /// `ThrottlingException`; the call is not applied.
     Throttle,
-    /// Any error; the call is not applied.
+    /// Any error, with the members PCS's model gives an error of that code; the call is not applied.
     Error {
         status: StatusCode,
         code: String,
@@ -38,6 +38,21 @@ pub enum Effect {
     DropAfter,
     /// The call succeeds and the transition it starts ends in `*_FAILED` with this `errorInfo`.
     FailTransition { code: String, message: String },
+}
+
+impl Effect {
+    /// Its name on the control plane.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Effect::Throttle => "throttle",
+            Effect::Error { .. } => "error",
+            Effect::Delay(_) => "delay",
+            Effect::Garbage(_) => "garbage",
+            Effect::DropBefore => "dropBefore",
+            Effect::DropAfter => "dropAfter",
+            Effect::FailTransition { .. } => "failTransition",
+        }
+    }
 }
 
 /// The effect of the first fault that strikes `action`, which is then used up by one.

@@ -13,6 +13,8 @@ mod clock;
 mod clusters;
 mod context;
 mod control;
+mod defaults;
+mod dispatch;
 mod emulator;
 mod error;
 mod faults;
@@ -23,9 +25,15 @@ mod node_groups;
 mod options;
 mod pattern;
 mod queues;
+mod record;
 mod register;
+#[cfg(feature = "sdk")]
+mod sdk;
 mod server;
 mod settings;
+#[cfg(feature = "signatures")]
+mod signature;
+mod soundness;
 mod state;
 mod store;
 mod tags;
@@ -34,7 +42,12 @@ mod validate;
 mod wire;
 
 pub use emulator::{Emulator, ReceivedCall};
-pub use error::StartError;
+pub use error::{LoadError, StartError};
 pub use faults::{Effect, Fault};
-pub use options::{DeletedIds, HttpStatuses, InstanceProfiles, Options, TokenReuse, UnknownIds};
+#[cfg(feature = "signatures")]
+pub use options::Credentials;
+pub use options::{
+    DeletedIds, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options, QueueUpdate, ResourceTypes,
+    TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
+};
 pub use wire::Reply;

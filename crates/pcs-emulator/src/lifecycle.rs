@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::{Nanos, nanos};
-use crate::state::{ErrorInfo, Kind, Outcome, Region, Resource, Status, Transition};
+use crate::state::{ErrorInfo, Gone, Kind, Outcome, Region, Resource, Status, Transition};
+
+/// How many resources that are gone a Region remembers; an older id is one that was never issued.
+const GONE_MAX: usize = 1000;
 
 /// What starts happening to a resource.
 #[derive(Debug)]
@@ -16,7 +19,8 @@ pub(crate) enum Change {
     Update(Map<String, Value>),
     Delete,
     Suspend,
-    Resume,
+    /// With the members to put back when it fails, if it came with an update.
+    Resume(Option<Map<String, Value>>),
 }
 
 /// Puts a resource into the moving status of `change`.
@@ -41,14 +45,18 @@ pub(crate) fn begin(resource: &mut Resource, change: Change, now: Nanos, lasts: 
             Status::UpdateFailed,
             None,
         ),
-        Change::Resume => (
+        Change::Resume(previous) => (
             Status::Resuming,
             Outcome::Becomes(Status::Active),
             Status::UpdateFailed,
-            None,
+            previous,
         ),
     };
-    let then = match resource.next_failure.take() {
+    let ordered = resource
+        .next_failure
+        .take()
+        .or_else(|| interrupted_failure(resource));
+    let then = match ordered {
         Some(error) => Outcome::Fails(failed, error),
         None => then,
     };
@@ -59,6 +67,14 @@ pub(crate) fn begin(resource: &mut Resource, change: Change, now: Nanos, lasts: 
         then,
         previous,
     });
+}
+
+/// The failure ordered for a transition that another one cuts short, as a suspension does an update.
+fn interrupted_failure(resource: &Resource) -> Option<ErrorInfo> {
+    match &resource.transition.as_ref()?.then {
+        Outcome::Fails(_, error) => Some(error.clone()),
+        Outcome::Becomes(_) | Outcome::Gone => None,
+    }
 }
 
 /// Makes the transition under way fail at once, or else the next one.
@@ -119,7 +135,10 @@ fn forget(region: &mut Region, id: String, kind: Kind) {
     region
         .instances
         .retain(|_, instance| instance.node_group_id != id);
-    region.deleted.insert(id, kind);
+    if region.deleted.len() >= GONE_MAX {
+        region.deleted.pop_front();
+    }
+    region.deleted.push_back(Gone { id, kind });
 }
 
 #[cfg(test)]
@@ -130,7 +149,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::{Change, begin, fail, settle};
-    use crate::state::{ErrorInfo, Kind, Region, Resource, Status};
+    use crate::state::{ErrorInfo, Gone, Kind, Region, Resource, Status};
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -186,7 +205,11 @@ mod tests {
         begin(&mut region.resources[0], Change::Delete, 0, Duration::ZERO);
         settle(&mut region, 0);
         assert!(region.resources.is_empty());
-        assert_eq!(region.deleted.get("pcs_q"), Some(&Kind::Queue));
+        let gone = Gone {
+            id: "pcs_q".into(),
+            kind: Kind::Queue,
+        };
+        assert_eq!(region.deleted, [gone]);
     }
 
     #[test]

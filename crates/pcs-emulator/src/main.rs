@@ -1,15 +1,20 @@
 //! The `pcs-emulator` program: flags into options, a listener, one READY line.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use pcs_emulator::{DeletedIds, Emulator, HttpStatuses, InstanceProfiles, Options, TokenReuse, UnknownIds};
+use pcs_emulator::{
+    Credentials, DeletedIds, Emulator, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options,
+    QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
+};
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
@@ -26,18 +31,33 @@ Usage: pcs-emulator [OPTIONS]
   --http-statuses documented|smithy
                               400 for every client error, or 402/403/404/409/429 [documented]
   --no-require-signature      take requests without an Authorization header
+  --verify-signatures FILE    verify signatures with the keys in FILE: JSON, access key id -> secret
   --default-region NAME       Region of requests without one [us-east-1]
   --instance-profile ARN      only profiles named so pass iam:PassRole; repeatable [any of the account]
   --unknown-ids cluster-denied|denied|not-found
                               answer to ids never issued [cluster-denied]
   --deleted-ids not-found|as-unknown
                               answer to ids of resources that are gone [not-found]
+  --unknown-names not-found|denied
+                              answer to names nobody has [not-found]
   --token-reuse conflict|validation
                               answer to a client token with other parameters [conflict]
+  --token-life-seconds N      how long a client token is remembered [86400]
+  --resource-types arn|model  resourceType of errors: computenodegroup, or ComputeNodeGroup [arn]
+  --queue-update replace|merge
+                              what UpdateQueue does with its list of groups [replace]
+  --group-names refused|accepted
+                              whether a queue's groups may be given by name [refused]
+  --unset-defaults omitted|shown
+                              whether answers show defaults of members never set [omitted]
+  --list-order oldest-first|newest-first
+                              order of lists [oldest-first]
   --creatable-versions A,B    scheduler versions CreateCluster takes [those of the API model]
   --clusters-per-region N     raise or lower the quota [5]
   --node-groups-per-cluster N [10]
   --queues-per-cluster N      [10]
+  --record FILE               append every answered call to FILE, a line of JSON each
+                              [the environment's PCS_EMULATOR_RECORD]
   -h, --help                  this text
 
 Listens, then prints one line: READY {\"pcs\":\"http://127.0.0.1:3001\"}
@@ -70,7 +90,10 @@ fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let mut arguments = Arguments {
         host: IpAddr::from([127, 0, 0, 1]),
         port: 3001,
-        options: Options::default(),
+        options: Options {
+            record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
+            ..Options::default()
+        },
     };
     let mut profiles = Vec::new();
     while let Some(argument) = parser.next()? {
@@ -104,6 +127,8 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
             let (key, account) = pair.split_once('=').ok_or("--account takes KEY=ID")?;
             options.accounts.insert(key.to_owned(), account.to_owned());
         }
+        "record" => options.record = Some(parser.value()?.into()),
+        "verify-signatures" => options.credentials = Some(credentials(parser.value()?)?),
         "default-region" => options.default_region = parser.value()?.string()?,
         "creatable-versions" => {
             let versions = parser.value()?.string()?;
@@ -112,13 +137,27 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
         "clusters-per-region" => options.clusters_per_region = Some(parsed(&parser.value()?)?),
         "node-groups-per-cluster" => options.node_groups_per_cluster = Some(parsed(&parser.value()?)?),
         "queues-per-cluster" => options.queues_per_cluster = Some(parsed(&parser.value()?)?),
-        "http-statuses" | "unknown-ids" | "deleted-ids" | "token-reuse" => {
+        "token-life-seconds" => options.token_life = seconds(&parser.value()?)?,
+        flag if ASSUMPTIONS.contains(&flag) => {
             set_assumption(options, flag, &parser.value()?.string()?)?;
         }
         _ => return Err(lexopt::Error::UnexpectedOption(format!("--{flag}"))),
     }
     Ok(())
 }
+
+const ASSUMPTIONS: [&str; 10] = [
+    "http-statuses",
+    "unknown-ids",
+    "deleted-ids",
+    "unknown-names",
+    "token-reuse",
+    "resource-types",
+    "queue-update",
+    "group-names",
+    "unset-defaults",
+    "list-order",
+];
 
 /// The switches of what AWS does not document.
 fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), lexopt::Error> {
@@ -130,11 +169,32 @@ fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), 
         ("unknown-ids", "not-found") => options.unknown_ids = UnknownIds::NotFound,
         ("deleted-ids", "not-found") => options.deleted_ids = DeletedIds::NotFound,
         ("deleted-ids", "as-unknown") => options.deleted_ids = DeletedIds::AsUnknown,
+        ("unknown-names", "not-found") => options.unknown_names = UnknownNames::NotFound,
+        ("unknown-names", "denied") => options.unknown_names = UnknownNames::Denied,
+        ("resource-types", "arn") => options.resource_types = ResourceTypes::Arn,
+        ("resource-types", "model") => options.resource_types = ResourceTypes::Model,
+        ("queue-update", "replace") => options.queue_update = QueueUpdate::Replace,
+        ("queue-update", "merge") => options.queue_update = QueueUpdate::Merge,
+        ("group-names", "refused") => options.group_names = GroupNames::Refused,
+        ("group-names", "accepted") => options.group_names = GroupNames::Accepted,
+        ("unset-defaults", "omitted") => options.unset_defaults = UnsetDefaults::Omitted,
+        ("unset-defaults", "shown") => options.unset_defaults = UnsetDefaults::Shown,
+        ("list-order", "oldest-first") => options.list_order = ListOrder::OldestFirst,
+        ("list-order", "newest-first") => options.list_order = ListOrder::NewestFirst,
         ("token-reuse", "conflict") => options.token_reuse = TokenReuse::Conflict,
         ("token-reuse", "validation") => options.token_reuse = TokenReuse::Validation,
         _ => return Err(format!("--{flag} does not take `{value}`").into()),
     }
     Ok(())
+}
+
+/// Keys from a file and not from the command line, which everybody on the machine can read.
+fn credentials(path: OsString) -> Result<Credentials, lexopt::Error> {
+    let path = PathBuf::from(path);
+    let fault = |e: String| format!("`{}`: {e}", path.display());
+    let text = std::fs::read(&path).map_err(|e| fault(e.to_string()))?;
+    let keys: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|e| fault(e.to_string()))?;
+    Ok(keys.into_iter().collect())
 }
 
 fn seconds(value: &OsString) -> Result<Duration, lexopt::Error> {

@@ -6,6 +6,7 @@ use crate::clusters::merge_configuration;
 use crate::context::{
     Context, Draft, conflict, kept_members, require_settled, require_status, tags_of, text,
 };
+use crate::defaults;
 use crate::error::{Error, FieldErrors, Subject};
 use crate::gres;
 use crate::settings::{self, Surroundings, is_at_least, needs_version};
@@ -229,7 +230,14 @@ pub(crate) fn create(
         tags: tags_of(input),
         controller: None,
     };
-    Ok(json!({"computeNodeGroup": cx.create(region, draft).detail()}))
+    Ok(json!({"computeNodeGroup": view(cx, &cx.create(region, draft))}))
+}
+
+/// A compute node group as Create, Get and Update answer it.
+fn view(cx: &Context<'_>, group: &Resource) -> Value {
+    let mut shown = group.detail();
+    defaults::node_group(cx.options, &mut shown);
+    Value::Object(shown)
 }
 
 /// The sum of `maxInstanceCount` over a cluster's groups is limited by the cluster's size.
@@ -249,9 +257,8 @@ fn check_instances(
         .of(Kind::ComputeNodeGroup, Some(&cluster.id))
         .filter(|g| Some(g.id.as_str()) != replaced);
     let total = others
-        .map(|g| max_of(&g.members))
-        .sum::<i64>()
-        .saturating_add(max_of(members));
+        .map(|g| g.may_have().map(max_of).max().unwrap_or_default())
+        .fold(max_of(members), i64::saturating_add);
     let size = cluster.text_at(&["size"]).unwrap_or_default();
     let Some(most) = cx.model.rules.quotas.instances_by_size.get(size) else {
         return Ok(());
@@ -271,7 +278,7 @@ pub(crate) fn get(cx: &Context<'_>, region: &Region, input: &Map<String, Value>)
     let cluster = cx.cluster(region, input)?;
     let identifier = text(input, "computeNodeGroupIdentifier");
     let group = cx.child(region, cluster, Kind::ComputeNodeGroup, identifier)?;
-    Ok(json!({"computeNodeGroup": group.detail()}))
+    Ok(json!({"computeNodeGroup": view(cx, group)}))
 }
 
 pub(crate) fn update(
@@ -291,7 +298,7 @@ pub(crate) fn update(
     require_status(&cluster, &[Status::Active], "update a compute node group in it")?;
     require_status(&group, &[Status::Active, Status::UpdateFailed], "update it")?;
     check_instances(cx, region, &cluster, Some(&group.id), &members)?;
-    Ok(json!({"computeNodeGroup": cx.update(region, &group.id, members)?.detail()}))
+    Ok(json!({"computeNodeGroup": view(cx, &cx.update(region, &group.id, members)?)}))
 }
 
 /// The group's members with the request merged in: an empty string or list removes a member, any other
@@ -360,7 +367,11 @@ pub(crate) fn delete(
     require_settled(&group)?;
     let queues: Vec<String> = region
         .of(Kind::Queue, Some(&cluster.id))
-        .filter(|queue| group_ids(queue).any(|id| id == group.id))
+        .filter(|queue| {
+            queue
+                .may_have()
+                .any(|members| group_ids(members).any(|id| id == group.id))
+        })
         .map(|queue| format!("{} ({}, {})", queue.name, queue.id, queue.status.name()))
         .collect();
     if !queues.is_empty() {
@@ -378,10 +389,9 @@ pub(crate) fn delete(
     Ok(json!({}))
 }
 
-/// The ids of the compute node groups a queue sends jobs to.
-pub(crate) fn group_ids(queue: &Resource) -> impl Iterator<Item = &str> {
+/// The ids of the compute node groups that a queue with these members sends jobs to.
+pub(crate) fn group_ids(queue: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let configurations = queue
-        .members
         .get("computeNodeGroupConfigurations")
         .and_then(Value::as_array);
     configurations

@@ -23,16 +23,34 @@ pub struct Options {
     /// Which of AWS's two tables of error statuses to answer with.
     pub http_statuses: HttpStatuses,
     /// Refuse requests without a well-formed `Authorization` header for service `pcs`.
-    /// The signature itself is never verified.
+    /// The signature itself is verified only with `credentials`.
     pub require_signature: bool,
+    /// Verify each signature with these keys; `None` takes any well-formed one. A request without a signature
+    /// is still taken with `require_signature: false`.
+    #[cfg(feature = "signatures")]
+    pub credentials: Option<Credentials>,
     /// Which instance profiles pass PCS's `iam:PassRole` check.
     pub instance_profiles: InstanceProfiles,
     /// The answer to an id that was never issued.
     pub unknown_ids: UnknownIds,
     /// The answer to the id of a resource that existed and is gone.
     pub deleted_ids: DeletedIds,
+    /// The answer to a name nobody has.
+    pub unknown_names: UnknownNames,
     /// The answer to a client token that comes again with other parameters.
     pub token_reuse: TokenReuse,
+    /// How long a client token is remembered.
+    pub token_life: Duration,
+    /// The words in `resourceType` of errors.
+    pub resource_types: ResourceTypes,
+    /// What `UpdateQueue` does with its list of compute node groups.
+    pub queue_update: QueueUpdate,
+    /// Whether a queue's compute node groups may be given by name.
+    pub group_names: GroupNames,
+    /// Whether answers show documented defaults of members that were never set.
+    pub unset_defaults: UnsetDefaults,
+    /// The order of lists.
+    pub list_order: ListOrder,
     /// Scheduler versions that `CreateCluster` accepts; `None` takes the list in the API model's text.
     pub creatable_versions: Option<Vec<String>>,
     /// Overrides the documented quota of clusters in a Region.
@@ -41,6 +59,8 @@ pub struct Options {
     pub node_groups_per_cluster: Option<usize>,
     /// Overrides the documented quota of queues in a cluster.
     pub queues_per_cluster: Option<usize>,
+    /// Append every answered call to this file, as one line of JSON each.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -53,14 +73,24 @@ impl Default for Options {
             default_region: String::from("us-east-1"),
             http_statuses: HttpStatuses::Documented400,
             require_signature: true,
+            #[cfg(feature = "signatures")]
+            credentials: None,
             instance_profiles: InstanceProfiles::Any,
             unknown_ids: UnknownIds::ClusterDenied,
             deleted_ids: DeletedIds::NotFound,
+            unknown_names: UnknownNames::NotFound,
             token_reuse: TokenReuse::Conflict,
+            token_life: Duration::from_hours(24),
+            resource_types: ResourceTypes::Arn,
+            queue_update: QueueUpdate::Replace,
+            group_names: GroupNames::Refused,
+            unset_defaults: UnsetDefaults::Omitted,
+            list_order: ListOrder::OldestFirst,
             creatable_versions: None,
             clusters_per_region: None,
             node_groups_per_cluster: None,
             queues_per_cluster: None,
+            record: None,
         }
     }
 }
@@ -75,6 +105,33 @@ impl Options {
             return access_key_id.to_owned();
         }
         self.account_id.clone()
+    }
+}
+
+/// Access key id -> secret access key. The secrets are not printed.
+#[cfg(feature = "signatures")]
+#[derive(Clone, Default)]
+pub struct Credentials(BTreeMap<String, String>);
+
+#[cfg(feature = "signatures")]
+impl Credentials {
+    pub(crate) fn secret_of(&self, access_key_id: &str) -> Option<&str> {
+        self.0.get(access_key_id).map(String::as_str)
+    }
+}
+
+#[cfg(feature = "signatures")]
+impl<K: Into<String>, S: Into<String>> FromIterator<(K, S)> for Credentials {
+    fn from_iter<I: IntoIterator<Item = (K, S)>>(pairs: I) -> Credentials {
+        let pairs = pairs.into_iter();
+        Credentials(pairs.map(|(key, secret)| (key.into(), secret.into())).collect())
+    }
+}
+
+#[cfg(feature = "signatures")]
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -116,6 +173,61 @@ pub enum TokenReuse {
     #[default]
     Conflict,
     Validation,
+}
+
+/// The answer to a name that nobody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum UnknownNames {
+    /// `ResourceNotFoundException` (API Reference).
+    #[default]
+    NotFound,
+    /// `AccessDeniedException`, as AWS's smoke test `InstanceArnSuccess` can be read.
+    Denied,
+}
+
+/// The words in `resourceType`, which AWS documents nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ResourceTypes {
+    /// As in ARNs: `computenodegroup`.
+    #[default]
+    Arn,
+    /// As in the names of the model's structures: `ComputeNodeGroup`.
+    Model,
+}
+
+/// What `UpdateQueue` does with its list of compute node groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum QueueUpdate {
+    /// The list is the queue's new one.
+    #[default]
+    Replace,
+    /// The list is added to the queue's.
+    Merge,
+}
+
+/// Whether `computeNodeGroupId` takes a name as well, as the identifiers of resources do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum GroupNames {
+    #[default]
+    Refused,
+    Accepted,
+}
+
+/// Whether answers show documented defaults of members that were never set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum UnsetDefaults {
+    /// As in the User Guide's sample.
+    #[default]
+    Omitted,
+    Shown,
+}
+
+/// The order of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ListOrder {
+    #[default]
+    OldestFirst,
+    NewestFirst,
 }
 
 /// Which instance profiles PCS may pass to EC2. A profile of another account never passes.

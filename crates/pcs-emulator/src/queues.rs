@@ -7,6 +7,7 @@ use crate::context::{
     Context, Draft, conflict, kept_members, require_settled, require_status, tags_of, text,
 };
 use crate::error::{Error, FieldErrors, Subject};
+use crate::options::{GroupNames, QueueUpdate};
 use crate::settings::{self, Surroundings};
 use crate::state::{Kind, Region, Resource, Status};
 
@@ -77,7 +78,10 @@ pub(crate) fn create(
 ) -> Result<Value, Error> {
     let cluster = cx.cluster(region, input)?.clone();
     let mut members = kept_members(input, &["queueName"]);
-    members.entry(GROUPS).or_insert_with(|| json!([]));
+    members.insert(
+        GROUPS.to_owned(),
+        groups_given(cx, region, &cluster, input).into(),
+    );
     check_in_cluster(cx, region, &cluster, &members)?;
     require_status(&cluster, &[Status::Active], "create a queue in it")?;
     let name = text(input, "queueName");
@@ -116,7 +120,44 @@ pub(crate) fn get(cx: &Context<'_>, region: &Region, input: &Map<String, Value>)
     Ok(json!({"queue": queue.detail()}))
 }
 
-/// Replaces the list of groups; `slurmConfiguration` merges.
+/// The list of groups a request gives, each by its id, which is what a queue keeps.
+fn groups_given(
+    cx: &Context<'_>,
+    region: &Region,
+    cluster: &Resource,
+    input: &Map<String, Value>,
+) -> Vec<Value> {
+    let given = input.get(GROUPS).and_then(Value::as_array).cloned();
+    let mut given = given.unwrap_or_default();
+    match cx.options.group_names {
+        GroupNames::Refused => {}
+        GroupNames::Accepted => {
+            for id in given.iter_mut().filter_map(|g| g.get_mut("computeNodeGroupId")) {
+                let mut groups = region.of(Kind::ComputeNodeGroup, Some(&cluster.id));
+                if let Some(group) = groups.find(|group| Some(group.name.as_str()) == id.as_str()) {
+                    *id = json!(group.id);
+                }
+            }
+        }
+    }
+    given
+}
+
+/// The queue's list of groups after an update with `given`.
+fn groups_after(cx: &Context<'_>, queue: &Resource, given: Vec<Value>) -> Vec<Value> {
+    match cx.options.queue_update {
+        QueueUpdate::Replace => given,
+        QueueUpdate::Merge => {
+            let before = queue.members.get(GROUPS).and_then(Value::as_array).cloned();
+            let mut all = before.unwrap_or_default();
+            let new: Vec<Value> = given.into_iter().filter(|group| !all.contains(group)).collect();
+            all.extend(new);
+            all
+        }
+    }
+}
+
+/// Replaces the list of groups (or adds to it, if so chosen); `slurmConfiguration` merges.
 pub(crate) fn update(
     cx: &Context<'_>,
     region: &mut Region,
@@ -127,7 +168,10 @@ pub(crate) fn update(
         .child(region, &cluster, Kind::Queue, text(input, "queueIdentifier"))?
         .clone();
     let mut members = queue.members.clone();
-    members.extend(kept_members(input, &["slurmConfiguration"]));
+    if input.contains_key(GROUPS) {
+        let given = groups_given(cx, region, &cluster, input);
+        members.insert(GROUPS.to_owned(), groups_after(cx, &queue, given).into());
+    }
     merge_configuration(&mut members, input);
     check_in_cluster(cx, region, &cluster, &members)?;
     require_status(&cluster, &[Status::Active], "update a queue in it")?;

@@ -11,6 +11,9 @@ use crate::context::{Context, text};
 use crate::error::Error;
 use crate::state::{Instance, Kind, Region, Resource, Status};
 
+/// Instances of the largest cluster: a group cannot have more (User Guide, service-endpoints-quotas).
+const INSTANCES_MAX: u32 = 2048;
+
 pub(crate) fn register(
     cx: &Context<'_>,
     region: &mut Region,
@@ -45,6 +48,7 @@ pub(crate) fn register(
             number,
         },
     );
+    forget_oldest(region, &group.id);
     let mut answer = json!({
         "nodeID": format!("{}-{number}", group.name),
         "sharedSecret": controller.shared_secret,
@@ -76,6 +80,15 @@ fn group_for<'r>(
     let active: Vec<&Resource> = active.collect();
     let named = active.iter().find(|g| bootstrap_id.contains(&g.id));
     named.or_else(|| active.first()).copied()
+}
+
+/// Forgets the instances of a group that registered first, once there are more than PCS can run.
+fn forget_oldest(region: &mut Region, group_id: &str) {
+    let newest = next_number(region, group_id).saturating_sub(1);
+    let oldest = newest.saturating_sub(INSTANCES_MAX);
+    region
+        .instances
+        .retain(|_, i| i.node_group_id != group_id || i.number > oldest);
 }
 
 fn next_number(region: &Region, group_id: &str) -> u32 {

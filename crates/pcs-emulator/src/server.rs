@@ -14,8 +14,9 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::control;
 use crate::emulator::Emulator;
-use crate::wire::{self, BODY_BYTES_MAX, Reply};
+use crate::wire::{BODY_BYTES_MAX, Reply};
 
 /// How long calls under way may take to finish after the shutdown.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -72,14 +73,17 @@ fn connect(emulator: &Emulator, stream: TcpStream, graceful: &GracefulShutdown) 
 /// `Err` makes hyper end the connection without an answer, which is what a drop is.
 async fn answer(emulator: Emulator, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, io::Error> {
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Ok(wire::too_large().map(Full::new));
-        }
+    let most = if parts.uri.path().starts_with(control::PREFIX) {
+        control::BODY_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
+    };
+    let reply = match Limited::new(body, most).collect().await {
+        Ok(body) => emulator.handle(Request::from_parts(parts, body.to_bytes())),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => emulator.refuse_unread(parts),
         Err(error) => return Err(io::Error::other(error)),
     };
-    match emulator.handle(Request::from_parts(parts, body)) {
+    match reply {
         Reply::Respond(response) => Ok(response.map(Full::new)),
         Reply::RespondAfter(delay, response) => {
             tokio::time::sleep(delay).await;

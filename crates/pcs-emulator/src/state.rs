@@ -3,7 +3,7 @@
 //! The fields every resource has are typed; the rest of a resource is kept as the JSON members the caller
 //! sent, so that a new member of PCS's model is stored and returned without code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub(crate) struct World {
 }
 
 /// The layout this version reads and writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 impl World {
     pub(crate) fn new() -> World {
@@ -66,12 +66,19 @@ pub(crate) struct Region {
     /// In order of creation. INVARIANT: `seq` increases along the list.
     pub(crate) resources: Vec<Resource>,
     pub(crate) next_seq: u64,
-    /// Ids of resources that are gone.
-    pub(crate) deleted: BTreeMap<String, Kind>,
+    /// Resources that are gone, oldest first.
+    pub(crate) deleted: VecDeque<Gone>,
     /// `Action/token` -> the original call.
     pub(crate) client_tokens: BTreeMap<String, Replay>,
     /// Instances that registered, by cluster id and bootstrap id (`pcs_x/bootstrap`).
     pub(crate) instances: BTreeMap<String, Instance>,
+}
+
+/// What is left of a resource that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gone {
+    pub(crate) id: String,
+    pub(crate) kind: Kind,
 }
 
 /// The original call under a client token.
@@ -107,6 +114,15 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::ComputeNodeGroup => "computenodegroup",
             Kind::Queue => "queue",
+        }
+    }
+
+    /// The name of the structure in PCS's model.
+    pub(crate) fn model_word(self) -> &'static str {
+        match self {
+            Kind::Cluster => "Cluster",
+            Kind::ComputeNodeGroup => "ComputeNodeGroup",
+            Kind::Queue => "Queue",
         }
     }
 
@@ -167,6 +183,19 @@ impl Status {
             Status::Suspending => "SUSPENDING",
             Status::Suspended => "SUSPENDED",
             Status::Resuming => "RESUMING",
+        }
+    }
+
+    /// Whether there is something to suspend: it is up, or was before an update of it.
+    pub(crate) fn can_be_suspended(self) -> bool {
+        match self {
+            Status::Active | Status::Updating | Status::UpdateFailed | Status::Resuming => true,
+            Status::Creating
+            | Status::Deleting
+            | Status::CreateFailed
+            | Status::DeleteFailed
+            | Status::Suspending
+            | Status::Suspended => false,
         }
     }
 
@@ -283,6 +312,12 @@ impl Resource {
         shown
     }
 
+    /// The members it has, and those it has again if the update under way fails.
+    pub(crate) fn may_have(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        let previous = self.transition.as_ref().and_then(|t| t.previous.as_ref());
+        std::iter::once(&self.members).chain(previous)
+    }
+
     /// A string member inside the resource, by its path of names.
     pub(crate) fn text_at(&self, path: &[&str]) -> Option<&str> {
         text_at(&self.members, path)
@@ -302,10 +337,6 @@ pub(crate) fn value_at<'a>(members: &'a Map<String, Value>, path: &[&str]) -> Op
 }
 
 impl Region {
-    pub(crate) fn by_id(&self, id: &str) -> Option<&Resource> {
-        self.resources.iter().find(|r| r.id == id)
-    }
-
     pub(crate) fn by_id_mut(&mut self, id: &str) -> Option<&mut Resource> {
         self.resources.iter_mut().find(|r| r.id == id)
     }

@@ -1,26 +1,39 @@
 //! The state on disk: one JSON file, replaced whole, so that a kill at any moment leaves the old or the
 //! new state and never a torn one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StartError;
-use crate::state::{FORMAT, World};
+use crate::state::World;
 
 /// Where the state is kept.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
+    /// Held as long as this lives, and let go by the system when the process is killed.
+    _lock: File,
 }
 
 impl Store {
-    /// Opens a folder, making it if it is not there.
+    /// Opens a folder, making it if it is not there. One emulator uses a folder at a time: two would
+    /// overwrite each other's answered changes.
     pub(crate) fn open(folder: &Path) -> Result<Store, StartError> {
         fs::create_dir_all(folder).map_err(|e| refused(folder, &e.to_string()))?;
-        Ok(Store {
-            folder: folder.to_owned(),
-        })
+        let path = folder.join("pcs-state.lock");
+        let lock = File::create(&path).map_err(|e| refused(&path, &e.to_string()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Store {
+                folder: folder.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(refused(
+                folder,
+                "another emulator is using this folder; stop it or choose another folder",
+            )),
+            Err(TryLockError::Error(e)) => Err(refused(&path, &e.to_string())),
+        }
     }
 
     /// The stored state, or `None` when nothing was stored yet.
@@ -31,16 +44,15 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(refused(&path, &e.to_string())),
         };
-        let world: World = serde_json::from_slice(&text).map_err(|e| {
+        let world = serde_json::from_slice(&text)
+            .map_err(|e| e.to_string())
+            .and_then(World::read);
+        let world = world.map_err(|e| {
             refused(
                 &path,
                 &format!("not a state file of this emulator ({e}); move it away"),
             )
         })?;
-        if world.format != FORMAT {
-            let message = format!("format {} is not {FORMAT}; move it away", world.format);
-            return Err(refused(&path, &message));
-        }
         Ok(Some(world))
     }
 

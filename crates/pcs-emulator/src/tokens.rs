@@ -11,16 +11,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::action::Action;
-use crate::clock::Nanos;
+use crate::clock::{Nanos, nanos};
 use crate::context::{Context, text};
 use crate::error::{Error, Subject};
-use crate::options::TokenReuse;
+use crate::options::{ListOrder, TokenReuse};
 use crate::state::{Kind, Region, Replay, Resource};
 
 /// "Each pagination token expires after 24 hours" (API Reference).
 const PAGE_TOKEN_LIFE: Nanos = 24 * 3600 * 1_000_000_000;
-/// AWS publishes no lifetime of client tokens for PCS; a day, as for page tokens.
-const CLIENT_TOKEN_LIFE: Nanos = PAGE_TOKEN_LIFE;
 /// How many client tokens a Region remembers; SDKs send one with every change, and retry within seconds.
 const CLIENT_TOKENS_MAX: usize = 256;
 /// "The default is 10 results" (API Reference).
@@ -62,10 +60,18 @@ pub(crate) fn list(
         .and_then(Value::as_u64)
         .and_then(|n| usize::try_from(n).ok());
     let size = asked.unwrap_or(PAGE_DEFAULT);
-    let rest: Vec<&Resource> = region
-        .of(kind, cluster_id)
-        .filter(|r| after.is_none_or(|after| r.seq > after))
-        .collect();
+    let all: Vec<&Resource> = region.of(kind, cluster_id).collect();
+    let rest: Vec<&Resource> = match cx.options.list_order {
+        ListOrder::OldestFirst => all
+            .into_iter()
+            .filter(|r| after.is_none_or(|after| r.seq > after))
+            .collect(),
+        ListOrder::NewestFirst => all
+            .into_iter()
+            .rev()
+            .filter(|r| after.is_none_or(|after| r.seq < after))
+            .collect(),
+    };
     let page: Vec<&Resource> = rest.iter().take(size).copied().collect();
     let shown: Vec<Value> = page.iter().map(|r| Value::Object(r.summary())).collect();
     let mut answer = Map::new();
@@ -127,7 +133,7 @@ pub(crate) fn replay(
     let Some(original) = region.client_tokens.get(&client_key(action, input)) else {
         return Ok(None);
     };
-    if cx.now.saturating_sub(original.at) > CLIENT_TOKEN_LIFE {
+    if cx.now.saturating_sub(original.at) > nanos(cx.options.token_life) {
         return Ok(None);
     }
     if original.parameters == parameters(input) {
@@ -158,7 +164,7 @@ pub(crate) fn remember(
 ) {
     region
         .client_tokens
-        .retain(|_, call| cx.now.saturating_sub(call.at) <= CLIENT_TOKEN_LIFE);
+        .retain(|_, call| cx.now.saturating_sub(call.at) <= nanos(cx.options.token_life));
     if input.contains_key("clientToken") {
         let original = Replay {
             parameters: parameters(input),
@@ -182,30 +188,16 @@ fn client_key(action: Action, input: &Map<String, Value>) -> String {
 
 /// The resource the original call made or changed. A Delete answered with none: the one now named.
 fn subject_of(original: &Replay, input: &Map<String, Value>) -> Subject {
-    let identifiers = [
-        (Kind::ComputeNodeGroup, "computeNodeGroupIdentifier"),
-        (Kind::Queue, "queueIdentifier"),
-        (Kind::Cluster, "clusterIdentifier"),
-    ];
     let answer: Value = serde_json::from_str(&original.answer).unwrap_or_default();
-    let made = identifiers.iter().find_map(|(kind, _)| {
+    let kinds = [Kind::ComputeNodeGroup, Kind::Queue, Kind::Cluster];
+    let made = kinds.into_iter().find_map(|kind| {
         let id = answer.get(kind.member())?.get("id")?.as_str()?;
         Some(Subject {
-            kind: *kind,
+            kind,
             id: id.to_owned(),
         })
     });
-    let named = || {
-        let (kind, name) = identifiers.iter().find(|(_, name)| input.contains_key(*name))?;
-        Some(Subject {
-            kind: *kind,
-            id: text(input, name).to_owned(),
-        })
-    };
-    made.or_else(named).unwrap_or(Subject {
-        kind: Kind::Cluster,
-        id: String::new(),
-    })
+    made.unwrap_or_else(|| Subject::named_in(input))
 }
 
 /// A digest of everything but the token. Validation has cut the input to known members and sorted them, so

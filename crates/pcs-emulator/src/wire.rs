@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::action::Action;
 use crate::error::Error;
-use crate::options::{HttpStatuses, Options};
+use crate::options::Options;
 
 /// Larger bodies are refused unread.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -27,7 +27,17 @@ pub enum Reply {
     Drop { applied: bool },
 }
 
-/// Who signed a request, by its word: the signature is not verified.
+impl Reply {
+    /// The answer, unless there is none.
+    pub(crate) fn response(&self) -> Option<&Response<Bytes>> {
+        match self {
+            Reply::Respond(response) | Reply::RespondAfter(_, response) => Some(response),
+            Reply::Drop { .. } => None,
+        }
+    }
+}
+
+/// Who signed a request; by its word, unless signatures are verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) access_key_id: String,
@@ -87,8 +97,8 @@ pub(crate) fn body(request: &Request<Bytes>) -> Result<Map<String, Value>, Error
 }
 
 /// Access key, account and Region from `Credential=AKID/date/REGION/pcs/aws4_request`.
-pub(crate) fn caller(headers: &HeaderMap, options: &Options) -> Result<Caller, Error> {
-    let Some(authorization) = headers.get(AUTHORIZATION) else {
+pub(crate) fn caller(request: &Request<Bytes>, options: &Options) -> Result<Caller, Error> {
+    let Some(authorization) = request.headers().get(AUTHORIZATION) else {
         if options.require_signature {
             return Err(Error::MissingAuthenticationToken);
         }
@@ -98,40 +108,75 @@ pub(crate) fn caller(headers: &HeaderMap, options: &Options) -> Result<Caller, E
             region: options.default_region.clone(),
         });
     };
-    let text = authorization.to_str().unwrap_or_default();
-    let Some(parameters) = text.strip_prefix("AWS4-HMAC-SHA256 ") else {
-        return Err(incomplete("is not of AWS4-HMAC-SHA256"));
-    };
-    let parameter = |name: &str| {
-        let mut all = parameters.split(',').map(str::trim);
-        all.find_map(|p| p.strip_prefix(name)?.strip_prefix('='))
-            .filter(|value| !value.is_empty())
-    };
-    let credential = parameter("Credential").ok_or_else(|| incomplete("has no 'Credential' parameter"))?;
-    parameter("SignedHeaders").ok_or_else(|| incomplete("has no 'SignedHeaders' parameter"))?;
-    parameter("Signature").ok_or_else(|| incomplete("has no 'Signature' parameter"))?;
-    let scope: Vec<&str> = credential.split('/').collect();
-    let [access_key_id, date, region, service, "aws4_request"] = scope.as_slice() else {
-        return Err(incomplete(
-            "has a Credential that is not AKID/date/region/service/aws4_request",
-        ));
-    };
-    if *service != "pcs" {
-        return Err(Error::WrongScope(
-            "Credential should be scoped to correct service: 'pcs'.".to_owned(),
-        ));
-    }
-    let is_date = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-    if !is_date || access_key_id.is_empty() || !is_region(region) {
-        return Err(incomplete(
-            "has a Credential with a malformed access key, date or Region",
-        ));
+    let authorization = Authorization::read(authorization.to_str().unwrap_or_default())?;
+    #[cfg(feature = "signatures")]
+    if let Some(credentials) = &options.credentials {
+        crate::signature::verify(request, &authorization, credentials, jiff::Timestamp::now())?;
     }
     Ok(Caller {
-        access_key_id: (*access_key_id).to_owned(),
-        account: options.account_of(access_key_id),
-        region: (*region).to_owned(),
+        access_key_id: authorization.access_key_id.to_owned(),
+        account: options.account_of(authorization.access_key_id),
+        region: authorization.region.to_owned(),
     })
+}
+
+/// What the `Authorization` header claims: this key signed these headers, on this day, for this Region.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "signatures"),
+    expect(dead_code, reason = "what only verification reads must still be there")
+)]
+pub(crate) struct Authorization<'a> {
+    pub(crate) access_key_id: &'a str,
+    /// `YYYYMMDD`
+    pub(crate) date: &'a str,
+    pub(crate) region: &'a str,
+    /// Header names with `;` between them.
+    pub(crate) signed_headers: &'a str,
+    /// Hexadecimal.
+    pub(crate) signature: &'a str,
+}
+
+impl Authorization<'_> {
+    fn read(text: &str) -> Result<Authorization<'_>, Error> {
+        let Some(parameters) = text.strip_prefix("AWS4-HMAC-SHA256 ") else {
+            return Err(incomplete("is not of AWS4-HMAC-SHA256"));
+        };
+        let parameter = |name: &str| {
+            let mut all = parameters.split(',').map(str::trim);
+            all.find_map(|p| p.strip_prefix(name)?.strip_prefix('='))
+                .filter(|value| !value.is_empty())
+        };
+        let credential =
+            parameter("Credential").ok_or_else(|| incomplete("has no 'Credential' parameter"))?;
+        let signed_headers =
+            parameter("SignedHeaders").ok_or_else(|| incomplete("has no 'SignedHeaders' parameter"))?;
+        let signature = parameter("Signature").ok_or_else(|| incomplete("has no 'Signature' parameter"))?;
+        let scope: Vec<&str> = credential.split('/').collect();
+        let [access_key_id, date, region, service, "aws4_request"] = scope.as_slice() else {
+            return Err(incomplete(
+                "has a Credential that is not AKID/date/region/service/aws4_request",
+            ));
+        };
+        if *service != "pcs" {
+            return Err(Error::InvalidSignature(
+                "Credential should be scoped to correct service: 'pcs'.".to_owned(),
+            ));
+        }
+        let is_date = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
+        if !is_date || access_key_id.is_empty() || !is_region(region) {
+            return Err(incomplete(
+                "has a Credential with a malformed access key, date or Region",
+            ));
+        }
+        Ok(Authorization {
+            access_key_id,
+            date,
+            region,
+            signed_headers,
+            signature,
+        })
+    }
 }
 
 fn incomplete(what: &str) -> Error {
@@ -139,7 +184,7 @@ fn incomplete(what: &str) -> Error {
 }
 
 /// The form of a Region name; PCS's list of Regions grows, so none is kept here.
-fn is_region(name: &str) -> bool {
+pub(crate) fn is_region(name: &str) -> bool {
     let parts: Vec<&str> = name.split('-').collect();
     let Some((number, words)) = parts.split_last() else {
         return false;
@@ -153,24 +198,20 @@ fn is_region(name: &str) -> bool {
 }
 
 /// The response of a call: its answer, or its error as both SDK generations read it (header and body).
-pub(crate) fn response(result: &Result<Value, Error>, statuses: HttpStatuses) -> Response<Bytes> {
+pub(crate) fn response(result: &Result<Value, Error>, options: &Options) -> Response<Bytes> {
     match result {
         Ok(answer) => raw(StatusCode::OK, Bytes::from(answer.to_string())),
-        Err(error) => error_response(error, statuses),
+        Err(error) => error_response(error, options),
     }
 }
 
-pub(crate) fn error_response(error: &Error, statuses: HttpStatuses) -> Response<Bytes> {
-    let mut response = raw(error.status(statuses), Bytes::from(error.body().to_string()));
+pub(crate) fn error_response(error: &Error, options: &Options) -> Response<Bytes> {
+    let body = error.body(options.resource_types).to_string();
+    let mut response = raw(error.status(options.http_statuses), Bytes::from(body));
     if let Ok(code) = HeaderValue::from_str(error.code()) {
         response.headers_mut().insert("x-amzn-errortype", code);
     }
     response
-}
-
-/// The answer to a body that was too large to read.
-pub(crate) fn too_large() -> Response<Bytes> {
-    error_response(&Error::TooLarge, HttpStatuses::Documented400)
 }
 
 /// A response with the headers every answer of PCS has.
@@ -186,7 +227,8 @@ pub(crate) fn raw(status: StatusCode, body: Bytes) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue, Request};
 
     use super::{Caller, caller, target};
     use crate::error::Error;
@@ -196,8 +238,15 @@ mod tests {
         HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])
     }
 
+    fn request(headers: HeaderMap) -> Request<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        *request.headers_mut() = headers;
+        request
+    }
+
     fn code(authorization: &'static str) -> String {
-        caller(&with("authorization", authorization), &Options::default())
+        let request = request(with("authorization", authorization));
+        caller(&request, &Options::default())
             .unwrap_err()
             .code()
             .to_owned()
@@ -216,7 +265,7 @@ mod tests {
     fn the_caller_is_read_from_the_credential_scope() {
         let header = "AWS4-HMAC-SHA256 Credential=AKID/20261120/eu-west-1/pcs/aws4_request, \
                       SignedHeaders=host;x-amz-date, Signature=00";
-        let found = caller(&with("authorization", header), &Options::default()).unwrap();
+        let found = caller(&request(with("authorization", header)), &Options::default()).unwrap();
         let expected = Caller {
             access_key_id: "AKID".into(),
             account: "123456789012".into(),
@@ -228,7 +277,7 @@ mod tests {
     #[test]
     fn a_bad_authorization_is_named() {
         assert!(matches!(
-            caller(&HeaderMap::new(), &Options::default()),
+            caller(&request(HeaderMap::new()), &Options::default()),
             Err(Error::MissingAuthenticationToken)
         ));
         assert_eq!(code("Bearer x"), "IncompleteSignature");

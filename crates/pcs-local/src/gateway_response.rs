@@ -11,16 +11,19 @@ pub enum ResponseType {
     InvalidSignature,
     MissingAuthenticationToken,
     RequestTooLarge,
+    /// The function gave no answer that API Gateway could use.
+    IntegrationFailure,
     /// Everything that has no type of its own.
     Default4xx,
 }
 
 impl ResponseType {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AccessDenied,
         Self::InvalidSignature,
         Self::MissingAuthenticationToken,
         Self::RequestTooLarge,
+        Self::IntegrationFailure,
         Self::Default4xx,
     ];
 
@@ -31,6 +34,7 @@ impl ResponseType {
             Self::InvalidSignature => "INVALID_SIGNATURE",
             Self::MissingAuthenticationToken => "MISSING_AUTHENTICATION_TOKEN",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::IntegrationFailure => "INTEGRATION_FAILURE",
             Self::Default4xx => "DEFAULT_4XX",
         }
     }
@@ -40,6 +44,7 @@ impl ResponseType {
         match self {
             Self::AccessDenied | Self::InvalidSignature | Self::MissingAuthenticationToken => 403,
             Self::RequestTooLarge => 413,
+            Self::IntegrationFailure => 502,
             Self::Default4xx => 400,
         }
     }

@@ -58,6 +58,7 @@ async fn main() -> ExitCode {
         data_dir: arguments.data_dir,
         transition,
         credentials: arguments.credentials,
+        pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
         variables: std::env::vars().filter(|(name, _)| is_ours(name)).collect(),
         ..Options::default()
     };

@@ -35,7 +35,7 @@ use crate::{
     api_gateway::ApiGateway,
     contract::Contract,
     credentials::Credentials,
-    gateway_response::GatewayAnswer,
+    gateway_response::{GatewayAnswer, Rejection, ResponseType},
     proxy_event::Api,
     request::{self, ReceivedRequest},
     resource_policy::ResourcePolicy,
@@ -95,7 +95,7 @@ impl Shell {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let Ok(payload) = to_raw_value(event) else {
-            return failed(request_id);
+            return self.failed(request_id);
         };
         let mut context = Context::default();
         context.request_id = uuid::Uuid::new_v4().to_string();
@@ -104,10 +104,20 @@ impl Shell {
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {
             Ok(Ok(Reply::Api(response))) => {
-                returned(*response, request_id).unwrap_or_else(|| failed(request_id))
+                returned(*response, request_id).unwrap_or_else(|| self.failed(request_id))
             }
-            Ok(Ok(Reply::Sweep(_)) | Err(_)) | Err(_) => failed(request_id),
+            Ok(Ok(Reply::Sweep(_)) | Err(_)) | Err(_) => self.failed(request_id),
         }
+    }
+
+    /// What API Gateway answers when the function gave nothing usable.
+    fn failed(&self, request_id: &str) -> Response<Full<Bytes>> {
+        let rejection = Rejection::new(
+            ResponseType::IntegrationFailure,
+            "InternalServerErrorException",
+            "Internal server error",
+        );
+        rejected(&self.front.contract.responses.render(&rejection, request_id))
     }
 
     /// Milliseconds since the epoch, as the runtime's header says it.
@@ -181,16 +191,4 @@ fn returned(answer: ApiGatewayProxyResponse, request_id: &str) -> Option<Respons
         header::HeaderValue::from_str(request_id).ok()?,
     );
     Some(response)
-}
-
-/// What API Gateway answers when the function gave nothing usable.
-fn failed(request_id: &str) -> Response<Full<Bytes>> {
-    let body = serde_json::json!({
-        "message": "Internal server error", "code": "BadGatewayException", "requestId": request_id,
-    });
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }

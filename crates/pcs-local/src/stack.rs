@@ -44,6 +44,8 @@ pub struct Options {
     pub transition: Duration,
     /// More access keys than the built-in ones.
     pub credentials: Option<PathBuf>,
+    /// File that every answer of PCS is added to, for checking them all against PCS's model.
+    pub pcs_record: Option<PathBuf>,
     /// The function's time limit.
     pub function_timeout: Duration,
     /// `PCS_API_*` and `AWS_ENDPOINT_URL_*` values that replace the local ones.
@@ -60,6 +62,7 @@ impl Default for Options {
             data_dir: None,
             transition: Duration::from_secs(2),
             credentials: None,
+            pcs_record: None,
             function_timeout: Duration::from_secs(28),
             variables: BTreeMap::new(),
         }
@@ -261,6 +264,7 @@ fn pcs_emulator(
         transition: options.transition,
         account_id: ACCOUNT_ID.to_owned(),
         data_dir: folder(options, "pcs")?,
+        record: options.pcs_record.clone(),
         instance_profiles: pcs_emulator::InstanceProfiles::Known(Arc::new(move |arn| {
             iam.instance_profile_exists(arn)
         })),

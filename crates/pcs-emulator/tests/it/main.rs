@@ -9,9 +9,23 @@ mod durability;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod node_groups;
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod queues;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod sdk;
+#[cfg(test)]
+mod shapes;
+#[cfg(test)]
+mod signatures;
 #[cfg(test)]
 mod wire;
 #[cfg(test)]

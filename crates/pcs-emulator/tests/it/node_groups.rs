@@ -124,6 +124,52 @@ fn capacity_is_limited_by_the_size_of_the_cluster() {
 }
 
 #[test]
+fn an_update_that_may_be_rolled_back_gives_nothing_away_yet() {
+    let world = World::new();
+    let cluster = world.cluster("demo");
+    let group = |name: &str, max: i64| {
+        let mut body = group_body(&cluster, name);
+        body["scalingConfiguration"]["maxInstanceCount"] = json!(max);
+        body
+    };
+    let large = world.ok("CreateComputeNodeGroup", &group("large", 32))["computeNodeGroup"]["id"].clone();
+    world.settle();
+    let large_id = large.as_str().unwrap();
+    let queue = world.queue(&cluster, "work", large_id);
+    let names = json!({"clusterIdentifier": cluster, "computeNodeGroupIdentifier": large});
+    let mut shrink = names.clone();
+    shrink["scalingConfiguration"] = json!({"minInstanceCount": 0, "maxInstanceCount": 1});
+    world.ok("UpdateComputeNodeGroup", &shrink);
+    let early = world.refused("CreateComputeNodeGroup", &group("other", 31));
+    assert_eq!(early.code(), "ServiceQuotaExceededException");
+    world.settle();
+    world.ok("CreateComputeNodeGroup", &group("other", 31));
+
+    let emptied = json!({"clusterIdentifier": cluster, "queueIdentifier": queue,
+        "computeNodeGroupConfigurations": []});
+    world.ok("UpdateQueue", &emptied);
+    assert_eq!(
+        world.refused("DeleteComputeNodeGroup", &names).code(),
+        "ConflictException"
+    );
+    assert!(
+        world
+            .emulator
+            .fail_resource(&queue, "InvalidInput", "no")
+            .unwrap()
+    );
+    let shown = world.ok(
+        "GetQueue",
+        &json!({"clusterIdentifier": cluster, "queueIdentifier": queue}),
+    );
+    let kept = json!([{"computeNodeGroupId": large}]);
+    assert_eq!(shown["queue"]["computeNodeGroupConfigurations"], kept);
+    world.ok("UpdateQueue", &emptied);
+    world.settle();
+    world.ok("DeleteComputeNodeGroup", &names);
+}
+
+#[test]
 fn ten_groups_and_no_two_of_a_name() {
     let world = World::new();
     let cluster = world.cluster("demo");

@@ -159,6 +159,33 @@ fn the_control_plane_answers_in_plain_json() {
 
 /// Two requests on one connection, then a shutdown that closes it.
 #[test]
+fn the_state_is_taken_and_given_back_by_the_control_plane() {
+    let world = World::new();
+    let control = |method: Method, body: Vec<u8>| {
+        let request = http::Request::builder().method(method).uri("/_control/state");
+        let response = world.send(request.body(Bytes::from(body)).unwrap());
+        (response.status(), response.into_body())
+    };
+    world.cluster("demo");
+    let (status, state) = control(Method::GET, Vec::new());
+    assert_eq!(status, StatusCode::OK);
+    world.emulator.reset().unwrap();
+    assert_eq!(control(Method::PUT, state.to_vec()).0, StatusCode::OK);
+    assert_eq!(world.cluster_status("demo"), "ACTIVE");
+    let torn = state.slice(..state.len() / 2).to_vec();
+    for (body, expected) in [
+        (torn, "EOF"),
+        (b"{}".to_vec(), "not a state of this emulator: it has no `format`"),
+    ] {
+        let (status, answer) = control(Method::PUT, body);
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert!(answer["message"].as_str().unwrap().contains(expected), "{answer}");
+    }
+    assert_eq!(world.cluster_status("demo"), "ACTIVE");
+}
+
+#[test]
 fn a_connection_is_kept_until_the_shutdown() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

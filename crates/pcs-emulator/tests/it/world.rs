@@ -1,5 +1,6 @@
 //! A PCS with one caller, and the few words the cases are written in.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +52,7 @@ impl World {
     pub fn with(options: Options) -> World {
         let options = Options {
             transition: Duration::from_mins(1),
+            record: record(),
             ..options
         };
         let emulator = Emulator::new(options).unwrap();
@@ -85,6 +87,7 @@ impl World {
 
     pub fn call(&self, action: &str, body: &Value) -> Result<Value, Failure> {
         let response = self.send(self.request(action, body.to_string()));
+        crate::shapes::check(action, &response);
         let status = response.status();
         let body: Value = serde_json::from_slice(response.body()).unwrap();
         if status == StatusCode::OK {
@@ -159,6 +162,11 @@ impl World {
             .unwrap()
             .to_owned()
     }
+}
+
+/// Where to record answered calls, for the check against botocore's model.
+pub fn record() -> Option<PathBuf> {
+    std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from)
 }
 
 pub fn id_in(answer: &Value, member: &str) -> String {
