@@ -252,9 +252,9 @@ impl Error {
     }
 }
 
-/// The first few field errors in words; the rest is in `fieldErrors`.
+/// The field errors in words, so that the message alone says what to change; from the 21st on they are counted.
 fn summary(fields: &[FieldError]) -> String {
-    const SHOWN: usize = 3;
+    const SHOWN: usize = 20;
     let mut told: Vec<String> = fields
         .iter()
         .take(SHOWN)
