@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::Sh
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
 
-use crate::config::AwsConfig;
+use crate::{config::AwsConfig, iam::whole_answers::WholeAnswers};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection may die while the environment is frozen between calls. The SDK retries on the next one, but a
@@ -82,6 +82,7 @@ impl Clients {
             let shared = self.shared(&IAM);
             let mut builder = aws_sdk_iam::config::Builder::from(&shared);
             builder.set_endpoint_url(self.config.iam_endpoint.clone());
+            builder = builder.interceptor(WholeAnswers);
             aws_sdk_iam::Client::from_conf(builder.build())
         })
     }

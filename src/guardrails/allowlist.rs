@@ -81,9 +81,10 @@ pub fn is_policy_arn(arn: &str) -> bool {
         (next(), next(), next(), next(), next(), next());
     let account_is_good =
         account == AWS_MANAGED || (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()));
-    let partition_is_good = partition
-        .strip_prefix("aws")
-        .is_some_and(|rest| rest.is_empty() || rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+    // `aws`, or `aws` and words: `aws-us-gov`.
+    let mut words = partition.split('-');
+    let partition_is_good = words.next() == Some("aws")
+        && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
     let name_is_good = resource.strip_prefix("policy/").is_some_and(|path| {
         path.split('/')
             .all(|segment| !segment.is_empty() && segment.bytes().all(is_name_byte))

@@ -9,7 +9,7 @@ use aws_sdk_iam::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{RequestId, get_instance_profile::GetInstanceProfileError, get_policy::GetPolicyError},
 };
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ use crate::{
 
 /// A list longer than this is not one that IAM's quotas allow.
 const PAGES_MAX: usize = 50;
+const INLINE_READS_AT_A_TIME: usize = 8;
 
 /// IAM could not be read; what was asked so far is in the log of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,8 +191,13 @@ async fn inline(
             let read = names
                 .into_iter()
                 .map(|policy| inline_document(client, name, policy));
-            let (documents, mut calls): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
-            log.append(&mut calls);
+            let mut documents = Vec::new();
+            // A role may have a hundred of them; IAM throttles whoever asks for all at once.
+            let mut read = stream::iter(read).buffered(INLINE_READS_AT_A_TIME);
+            while let Some((document, call)) = read.next().await {
+                log.push(call);
+                documents.push(document?);
+            }
             return Ok(documents);
         }
         marker = Some(page.marker.ok_or(Unavailable)?);
@@ -199,20 +205,28 @@ async fn inline(
     Err(Unavailable)
 }
 
+/// The call is on record whatever came of it.
 async fn inline_document(
     client: &Client,
     role: &str,
     policy: String,
-) -> Result<((String, Value), Downstream), Unavailable> {
+) -> (Result<(String, Value), Unavailable>, Downstream) {
     let output = client
         .get_role_policy()
         .role_name(role)
         .policy_name(&policy)
         .send()
         .await;
-    let output = output.map_err(|error| unavailable("GetRolePolicy", &error, &mut Vec::new()))?;
-    let call = entry("GetRolePolicy", output.request_id(), None);
-    Ok(((policy, document(&output.policy_document)), call))
+    match output {
+        Ok(output) => {
+            let call = entry("GetRolePolicy", output.request_id(), None);
+            (Ok((policy, document(&output.policy_document))), call)
+        }
+        Err(error) => {
+            let (unavailable, call) = failed("GetRolePolicy", &error);
+            (Err(unavailable), call)
+        }
+    }
 }
 
 /// IAM returns documents URL-encoded (RFC 3986). What is not JSON becomes `Null`, which no rule accepts.
@@ -234,11 +248,16 @@ fn unavailable<E, R>(action: &'static str, error: &SdkError<E, R>, log: &mut Vec
 where
     SdkError<E, R>: ProvideErrorMetadata + RequestId,
 {
-    log.push(entry(
-        action,
-        error.request_id(),
-        Some(error.code().unwrap_or("Unreachable")),
-    ));
+    let (unavailable, call) = failed(action, error);
+    log.push(call);
+    unavailable
+}
+
+fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> (Unavailable, Downstream)
+where
+    SdkError<E, R>: ProvideErrorMetadata + RequestId,
+{
     tracing::warn!(action, code = error.code(), "IAM_UNAVAILABLE");
-    Unavailable
+    let code = error.code().unwrap_or("Unreachable");
+    (Unavailable, entry(action, error.request_id(), Some(code)))
 }

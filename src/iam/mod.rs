@@ -1,3 +1,4 @@
 //! What is read from IAM. Deciding is not done here.
 
 pub mod facts;
+pub mod whole_answers;

@@ -4,7 +4,10 @@
 use iam_emulator::{InstanceProfile, Role, Seed};
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, event, with_body, with_query};
+use crate::{
+    trace::{rules, traced},
+    world::{Answer, World, event, with_body, with_query},
+};
 
 fn profile(name: &str) -> String {
     format!("arn:aws:iam::123456789012:instance-profile/{name}")
@@ -17,34 +20,14 @@ fn create_with(arn: &str) -> Value {
     )
 }
 
-fn rules(answer: &Answer) -> Vec<&str> {
-    let violations = answer.body["violations"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    violations
-        .iter()
-        .map(|violation| violation["rule"].as_str().unwrap())
-        .collect()
-}
-
+/// Status and violations, no mutating call in either emulator, and the rows.
 async fn check_denied(world: &World, request: &Value, expected: &[&str]) -> Answer {
-    world.stack.pcs_emulator.clear_calls();
-    let answer = world.send(request).await;
-    assert_eq!(
-        (answer.status, &answer.body["code"]),
-        (403, &json!("GuardrailDenied")),
-        "{answer:?}"
-    );
-    assert_eq!(rules(&answer), expected, "{answer:?}");
-    assert_eq!(world.pcs_mutations(), Vec::<String>::new());
-    let rows = world.rows().await;
-    let last = rows.last().unwrap();
-    assert_eq!(
-        (&last["sk"], &last["decision"]),
-        (&json!("9#COMPLETE"), &json!("DENY"))
-    );
-    assert_eq!(last["violations"].as_array().unwrap().len(), expected.len());
-    answer
+    let trace = traced(world, request).await;
+    trace.assert_denied(expected);
+    trace.assert_downstream_is_complete();
+    let dryrun = request["queryStringParameters"]["dryrun"] == "true";
+    assert!(trace.rows.iter().all(|row| row["dryRun"] == dryrun));
+    trace.answer
 }
 
 #[tokio::test]
@@ -303,34 +286,6 @@ async fn the_inspected_role_is_on_record() {
         (&json!(guard), &json!("v3"))
     );
     assert_eq!(inspected["policySetHash"].as_str().map(str::len), Some(64));
-}
-
-/// The role is swapped while PCS is being asked: the answer is the truth, and the record says what changed.
-#[tokio::test]
-async fn a_role_that_changes_under_way_is_recorded_as_drift() {
-    let world = World::start().await;
-    world.cluster().await;
-    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-        action: Some("CreateComputeNodeGroup".to_owned()),
-        times: 1,
-        effect: pcs_emulator::Effect::Delay(std::time::Duration::from_millis(400)),
-    });
-    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
-    let request = event("create-compute-node-group");
-    let swap = async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        world.stack.iam_emulator.seed(Seed::new().role(worse)).unwrap();
-    };
-    let (answer, ()) = tokio::join!(world.send(&request), swap);
-    assert_eq!(answer.status, 202, "{answer:?}");
-    let rows = world.rows().await;
-    let stages: Vec<&str> = rows
-        .iter()
-        .skip(2)
-        .map(|row| row["sk"].as_str().unwrap())
-        .collect();
-    assert_eq!(stages, ["0#RECEIVED", "1#STEP#01", "9#COMPLETE"]);
-    assert_eq!(rows[3]["step"], "GUARDRAIL_DRIFT");
 }
 
 #[tokio::test]

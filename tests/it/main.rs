@@ -11,12 +11,18 @@
 
 mod world;
 
+mod allowlist;
 mod architecture;
+mod arn_like;
 mod audit;
 mod faults;
+mod guardrail_drift;
+mod guardrail_faults;
 mod guardrails;
+mod guardrails_matrix;
 mod lambda_binary;
 mod life;
 mod refusals;
 mod runtime_api;
 mod sweep;
+mod trace;
