@@ -194,11 +194,9 @@ impl Reader<'_> {
             "a policy ARN, or empty for no permissions boundary",
             Boundary::parse,
         );
-        self.parsed(
-            "PCS_API_ENABLE_IAM_ADMIN_ACCESS",
-            "`false`; this version creates no roles",
-            |v| (v == "false").then_some(()),
-        );
+        let iam_admin_access = self.parsed("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "`true` or `false`", |v| {
+            v.parse().ok()
+        });
         let instance_registration =
             self.parsed("PCS_API_ENABLE_INSTANCE_REGISTRATION", "`true` or `false`", |v| {
                 v.parse().ok()
@@ -211,8 +209,10 @@ impl Reader<'_> {
         Some(Policy {
             account_id: deployment.account_id.clone(),
             partition: deployment.partition.clone(),
+            deployment_id: deployment.rest_api_id.clone(),
             allowlist: allowlist?,
             boundary: boundary?,
+            iam_admin_access: iam_admin_access?,
             instance_registration: instance_registration?,
             lifecycle_scripts: lifecycle_scripts?,
         })

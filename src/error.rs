@@ -73,6 +73,12 @@ pub enum Error {
         passed: Vec<&'static str>,
     },
     Quota(String),
+    /// IAM refuses this API's role what `iam` needs.
+    IamAccessDenied,
+    /// PCS does not see the instance profile that was made for the request yet.
+    Propagating,
+    /// IAM did not carry out a step of making or changing a role, or it is not known whether it did.
+    RoleUnfinished,
     /// Seconds after which a retry makes sense.
     Throttled {
         retry_after_seconds: u32,
@@ -106,7 +112,7 @@ impl Error {
             Error::Quota(_) => (402, "ServiceQuotaExceededException"),
             Error::Guardrail(_) => (403, "GuardrailDenied"),
             Error::Caller(_) => (403, "AccessDeniedException"),
-            Error::UpstreamAccessDenied => (403, "UpstreamAccessDenied"),
+            Error::UpstreamAccessDenied | Error::IamAccessDenied => (403, "UpstreamAccessDenied"),
             Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
             Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
             Error::Conflict(_) => (409, "ConflictException"),
@@ -117,7 +123,8 @@ impl Error {
             Error::Internal => (500, "InternalServerException"),
             Error::BadGateway(_) => (502, "BadGatewayException"),
             Error::AuditUnavailable => (503, "AuditUnavailableException"),
-            Error::FactsUnavailable(_) => (503, "ServiceUnavailableException"),
+            Error::Propagating => (503, "InstanceProfilePropagating"),
+            Error::FactsUnavailable(_) | Error::RoleUnfinished => (503, "ServiceUnavailableException"),
             Error::OutOfTime { .. } => (504, "GatewayTimeoutException"),
         };
         Class { status, code }
@@ -147,6 +154,19 @@ impl Error {
                 "PCS denies access: the resource does not exist in this account and \
                 Region, or the API's role may not act on it or pass the instance profile's role"
                     .to_owned()
+            }
+            Error::IamAccessDenied => {
+                "IAM denies this API a step of making the role: EnableIamAdminAccess, the permissions boundary and \
+                the allowed policies of the function's role differ from the guardrails in force; tell its administrator"
+                    .to_owned()
+            }
+            Error::Propagating => {
+                "PCS does not see the new instance profile yet, which takes up to two minutes; repeat the same \
+                request with the same clientToken"
+                    .to_owned()
+            }
+            Error::RoleUnfinished => {
+                "IAM did not complete the role; repeat the same request with the same clientToken to go on".to_owned()
             }
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
@@ -180,7 +200,9 @@ impl Error {
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Error::Throttled { retry_after_seconds } => Some(*retry_after_seconds),
-            Error::AuditUnavailable | Error::FactsUnavailable(_) => Some(2),
+            // Instance profiles are seen after seconds to two minutes.
+            Error::Propagating => Some(15),
+            Error::AuditUnavailable | Error::FactsUnavailable(_) | Error::RoleUnfinished => Some(2),
             Error::Validation(_)
             | Error::Refused { .. }
             | Error::Guardrail(_)
@@ -194,9 +216,38 @@ impl Error {
             | Error::Conflict(_)
             | Error::DryRun { .. }
             | Error::Quota(_)
+            | Error::IamAccessDenied
             | Error::Internal
             | Error::BadGateway(_)
             | Error::OutOfTime { .. } => None,
+        }
+    }
+
+    /// Whether PCS or IAM did nothing and would refuse the same request again.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Error::Validation(_)
+            | Error::Refused { .. }
+            | Error::Guardrail(_)
+            | Error::UpstreamAccessDenied
+            | Error::IamAccessDenied
+            | Error::NotFound(_)
+            | Error::Conflict(_)
+            | Error::Quota(_) => true,
+            Error::Caller(_)
+            | Error::UnknownRoute
+            | Error::MethodNotAllowed(_)
+            | Error::MediaType
+            | Error::TooLarge { .. }
+            | Error::DryRun { .. }
+            | Error::Propagating
+            | Error::RoleUnfinished
+            | Error::Throttled { .. }
+            | Error::Internal
+            | Error::BadGateway(_)
+            | Error::AuditUnavailable
+            | Error::FactsUnavailable(_)
+            | Error::OutOfTime { .. } => false,
         }
     }
 
@@ -242,6 +293,9 @@ impl Error {
             | Error::TooLarge { .. }
             | Error::Conflict(_)
             | Error::Quota(_)
+            | Error::IamAccessDenied
+            | Error::Propagating
+            | Error::RoleUnfinished
             | Error::Throttled { .. }
             | Error::Internal
             | Error::BadGateway(_)

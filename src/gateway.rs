@@ -2,9 +2,14 @@
 //!
 //! principal -> route and validate -> facts -> decide -> (dry run stops) -> record -> PCS -> close the record
 //!
+//! A request with `iam` has its role prepared before the facts are read, and settled after PCS has answered
+//! (`gateway/node_role.rs`).
+//!
 //! Steps do not branch on the operation; what differs between operations is data. The one order that matters is
 //! kept by types: `pcs::call` takes a `Permit`, which only `guardrails::decide` makes, and an `Opened`, which only
 //! `Audit::open` makes.
+
+mod node_role;
 
 use std::panic::AssertUnwindSafe;
 
@@ -111,23 +116,31 @@ impl Gateway {
     async fn carry_out_by_pcs(
         &self,
         action: Action,
-        call: Call,
+        mut call: Call,
         principal: &Principal,
         passage: &mut Passage,
     ) -> Result<Success, Error> {
         let client_token = call.scoped_client_token(action, principal, &passage.entry.event_id.to_string());
+        let prepared = self
+            .prepare_role(action, &mut call, client_token.as_deref(), passage)
+            .await?;
+        let result = self.ask_pcs(action, call, client_token, passage).await;
+        self.settle_role(prepared, result, passage).await
+    }
+
+    /// Gathers, decides, records, asks PCS, checks again.
+    async fn ask_pcs(
+        &self,
+        action: Action,
+        call: Call,
+        client_token: Option<String>,
+        passage: &mut Passage,
+    ) -> Result<Success, Error> {
         let facts = self.gather(action, &call, passage).await?;
-        let permit = guardrails::decide(&self.policy, action, call, &facts).map_err(|denial| {
-            passage.entry.decision = Decision::Deny;
-            passage.entry.violations.clone_from(&denial.violations);
-            Error::Guardrail(denial)
-        })?;
+        let permit = guardrails::decide(&self.policy, action, call, &facts)
+            .map_err(|denial| node_role::deny(passage, denial))?;
         passage.entry.decision = Decision::Allow;
-        if permit.call().dryrun {
-            return Err(Error::DryRun {
-                passed: permit.passed().to_vec(),
-            });
-        }
+        node_role::stop_if_dry(permit.call(), permit.passed())?;
         let deadline = passage.deadline;
         let opened = self.open(passage).await?;
         let answer = pcs::call(&self.clients, &permit, opened, client_token, deadline).await;

@@ -18,6 +18,7 @@ pub mod router;
 pub mod sweep;
 
 mod json;
+mod node_iam;
 mod upstream;
 mod validate;
 

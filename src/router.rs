@@ -1,5 +1,5 @@
 //! From a request to a `Call`: which operation it is, and its input, validated. Everything is read from the
-//! contract; there is no code per operation.
+//! contract, and what its schemas cannot say about `iam` from `node_iam`; there is no other code per operation.
 //!
 //! Routes are found by API Gateway's `resource` and `httpMethod`, never by the path: API Gateway authorized the
 //! resource, and a path could be normalized differently here than there.
@@ -11,7 +11,7 @@ use crate::{
     config::Regions,
     contract::{self, Location, Parameter, Route, Schema},
     error::{Error, FieldError},
-    json,
+    json, node_iam,
     operations::{Action, Operation},
     principal::Principal,
     request::{ApiRequest, Body},
@@ -32,6 +32,9 @@ pub struct Call {
     pub input: Map<String, Value>,
     /// The caller's own token. PCS is sent `scoped_client_token` instead.
     pub client_token: Option<String>,
+    /// `iam.additionalIamPolicies`: the caller wants a role made, or the policies of one that was made changed. Not
+    /// an input of PCS; `guardrails` lets no call pass that still has it.
+    pub additional_iam_policies: Option<Vec<String>>,
 }
 
 /// Finds the operation; the rest of the request has not been looked at.
@@ -58,7 +61,7 @@ pub fn route(request: &ApiRequest) -> Result<Operation, Error> {
 pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Result<Call, Error> {
     let route = contract::route(operation);
     let mut errors = Vec::new();
-    let mut input = read_body(route, request, &mut errors)?;
+    let mut input = read_body(operation, request, &mut errors)?;
     read_parameters(route, request, &mut input, &mut errors);
     let region = take_text(&mut input, "region").unwrap_or_else(|| regions.default.clone());
     if errors.iter().all(|error| error.path != "region") && !regions.allows(&region) {
@@ -66,12 +69,14 @@ pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Re
     }
     let dryrun = input.remove("dryrun") == Some(Value::Bool(true));
     let client_token = take_text(&mut input, "clientToken");
+    let additional_iam_policies = node_iam::take(&mut input);
     if errors.is_empty() {
         Ok(Call {
             region,
             dryrun,
             input,
             client_token,
+            additional_iam_policies,
         })
     } else {
         errors.truncate(FieldError::MOST);
@@ -80,12 +85,12 @@ pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Re
 }
 
 fn read_body(
-    route: &Route,
+    operation: Operation,
     request: &ApiRequest,
     errors: &mut Vec<FieldError>,
 ) -> Result<Map<String, Value>, Error> {
     let bytes = request.body.bytes();
-    let Some(schema) = route.body else {
+    let Some(schema) = contract::route(operation).body else {
         if !bytes.is_empty() {
             errors.push(FieldError::new("", "this operation takes no body; leave it out"));
         }
@@ -110,6 +115,7 @@ fn read_body(
             return Ok(Map::new());
         }
     };
+    node_iam::check(operation, &object, errors);
     let object = Value::Object(object);
     validate::check(&object, schema, "", errors);
     match object {

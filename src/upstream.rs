@@ -106,7 +106,7 @@ fn fields(body: &serde_json::Map<String, Value>) -> Vec<FieldError> {
 }
 
 /// An upstream sentence, shortened, and without the ARN of any role: it could be this API's own.
-fn public(message: &str) -> String {
+pub fn public(message: &str) -> String {
     let is_role = |word: &&str| word.contains(":assumed-role/") || word.contains(":role/");
     let words: Vec<&str> = message
         .split(' ')
@@ -119,7 +119,7 @@ fn public(message: &str) -> String {
         .take(MESSAGE_CHARS_MAX)
         .collect();
     if text.is_empty() {
-        "PCS refused the request without saying why".to_owned()
+        "the request was refused without saying why".to_owned()
     } else {
         text
     }

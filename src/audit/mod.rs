@@ -75,7 +75,13 @@ impl Audit {
 
     /// Records something between opening and closing; `_opened` proves that there is something to add to.
     pub async fn step(&self, clients: &Clients, entry: &mut Entry, what: Step, _opened: &Opened) {
-        tracing::warn!(event_id = %entry.event_id, operation = entry.operation_name(), "{}", what.name());
+        let (event_id, operation) = (entry.event_id, entry.operation_name());
+        let role = entry.node_role.as_deref();
+        if what.is_alarm() {
+            tracing::warn!(%event_id, operation, role, "{}", what.name());
+        } else {
+            tracing::info!(%event_id, operation, role, "{}", what.name());
+        }
         let stage = entry.next_step(what);
         if let Err(reason) = self.put(clients, entry, stage, None, CLOSE_TIMEOUT).await {
             tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");

@@ -54,6 +54,23 @@ pub enum Step {
     GuardrailDrift,
     /// It could not be read again.
     GuardrailRecheckFailed,
+    /// A role was made for the request.
+    RoleCreated,
+    /// The role of an earlier try of the same request was found.
+    RoleAdopted,
+    /// The role has its inline and managed policies.
+    RolePoliciesSet,
+    InstanceProfileCreated,
+    InstanceProfileAdopted,
+    RoleAddedToInstanceProfile,
+    /// PCS or IAM refused the request for good; the role and the profile made for it are gone.
+    RoleRemoved,
+    /// The policies of a role that was made before were changed.
+    RolePoliciesChanged,
+    /// PCS or IAM refused the update for good; the policies are what they were, but for any no longer allowed.
+    RolePoliciesRestored,
+    /// Something made for the request could not be undone, or nobody could tell whether it is in use.
+    Orphan,
 }
 
 impl Step {
@@ -62,6 +79,32 @@ impl Step {
         match self {
             Step::GuardrailDrift => "GUARDRAIL_DRIFT",
             Step::GuardrailRecheckFailed => "GUARDRAIL_RECHECK_FAILED",
+            Step::RoleCreated => "ROLE_CREATED",
+            Step::RoleAdopted => "ROLE_ADOPTED",
+            Step::RolePoliciesSet => "ROLE_POLICIES_SET",
+            Step::InstanceProfileCreated => "INSTANCE_PROFILE_CREATED",
+            Step::InstanceProfileAdopted => "INSTANCE_PROFILE_ADOPTED",
+            Step::RoleAddedToInstanceProfile => "ROLE_ADDED_TO_INSTANCE_PROFILE",
+            Step::RoleRemoved => "ROLE_REMOVED",
+            Step::RolePoliciesChanged => "ROLE_POLICIES_CHANGED",
+            Step::RolePoliciesRestored => "ROLE_POLICIES_RESTORED",
+            Step::Orphan => "ORPHAN",
+        }
+    }
+
+    /// Whether somebody should look.
+    pub fn is_alarm(self) -> bool {
+        match self {
+            Step::GuardrailDrift | Step::GuardrailRecheckFailed | Step::Orphan => true,
+            Step::RoleCreated
+            | Step::RoleAdopted
+            | Step::RolePoliciesSet
+            | Step::InstanceProfileCreated
+            | Step::InstanceProfileAdopted
+            | Step::RoleAddedToInstanceProfile
+            | Step::RoleRemoved
+            | Step::RolePoliciesChanged
+            | Step::RolePoliciesRestored => false,
         }
     }
 }
@@ -150,6 +193,8 @@ pub struct Entry {
     resource_arn: Option<String>,
     /// Name of what is no caller's operation.
     pub task: Option<&'static str>,
+    /// ARN of the role that is made or changed for this call; what a sweep looks for if the call never ends.
+    pub node_role: Option<String>,
     /// What the decision was about.
     pub inspected: Facts,
     pub decision: Decision,
@@ -188,6 +233,7 @@ impl Entry {
             }),
             resource_arn: None,
             task: None,
+            node_role: None,
             inspected: Facts::NotNeeded,
             decision: Decision::Error,
             violations: Vec::new(),
@@ -303,6 +349,7 @@ pub fn row(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_day
         ("userAgent", entry.user_agent.as_deref()),
         ("bodySha256", entry.body_sha256.as_deref()),
         ("resourceArn", entry.resource_arn.as_deref()),
+        ("nodeRoleArn", entry.node_role.as_deref()),
     ];
     row.extend(
         optional

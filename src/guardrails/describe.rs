@@ -6,7 +6,15 @@ use super::{Policy, boundary::Boundary};
 use crate::config::Regions;
 
 /// Rule ids, as violations and `passedRules` name them, and what each asks for.
-const RULES: [(&str, &str); 11] = [
+const RULES: [(&str, &str); 13] = [
+    (
+        "iam-admin-access",
+        "Roles are made and changed (iam) only where iamAdminAccess is true.",
+    ),
+    (
+        "own-role",
+        "Policies are changed (iam) only on a role that this deployment made.",
+    ),
     (
         "own-account",
         "The instance profile is one of the deployment's account and partition.",
@@ -31,7 +39,7 @@ const RULES: [(&str, &str); 11] = [
     ),
     (
         "allowlist",
-        "Every managed policy of the role is like a pattern of additionalIamPolicies.",
+        "Every managed policy of the role, or listed for it, is like a pattern of additionalIamPolicies.",
     ),
     (
         "inline-policy",
@@ -59,6 +67,7 @@ impl Policy {
         if let Boundary::Required(arn) = &self.boundary {
             guardrails.insert("permissionsBoundary".to_owned(), json!(arn));
         }
+        guardrails.insert("iamAdminAccess".to_owned(), json!(self.iam_admin_access));
         guardrails.insert(
             "instanceRegistration".to_owned(),
             json!(self.instance_registration),

@@ -24,6 +24,8 @@ pub struct RoleFacts {
     pub role_id: String,
     pub name: String,
     pub path: String,
+    /// REST API id of the deployment of this API that made the role, by its tag.
+    pub deployment: Option<String>,
     /// ARN, from `GetRole`: the role nested in a profile does not show it.
     pub boundary: Option<String>,
     /// Default version of the boundary policy, which is what bounds.

@@ -10,6 +10,7 @@ pub mod boundary;
 mod describe;
 pub mod instance_role;
 pub mod lifecycle_scripts;
+pub mod node_role;
 
 use serde_json::{Map, Value};
 
@@ -29,8 +30,12 @@ use lifecycle_scripts::LifecycleScripts;
 pub struct Policy {
     pub account_id: String,
     pub partition: String,
+    /// REST API id: marks what this deployment makes in the account.
+    pub deployment_id: String,
     pub allowlist: Allowlist,
     pub boundary: Boundary,
+    /// Whether requests may have a role made (`EnableIamAdminAccess`).
+    pub iam_admin_access: bool,
     pub instance_registration: bool,
     pub lifecycle_scripts: LifecycleScripts,
 }
@@ -163,6 +168,7 @@ fn read_of_the_group(update: &Call) -> Call {
         dryrun: false,
         input,
         client_token: None,
+        additional_iam_policies: None,
     }
 }
 
@@ -173,6 +179,7 @@ pub fn permit_read(action: Action, region: &str, input: Map<String, Value>) -> O
         dryrun: false,
         input,
         client_token: None,
+        additional_iam_policies: None,
     };
     (!Operation::Pcs(action).is_mutation()).then(|| Permit {
         action,
@@ -184,7 +191,12 @@ pub fn permit_read(action: Action, region: &str, input: Map<String, Value>) -> O
 /// Permits the call or names everything that stands against it. Facts that a call needs and that are not there
 /// refuse it.
 pub fn decide(policy: &Policy, action: Action, call: Call, facts: &Facts) -> Result<Permit, Denial> {
-    let checks = checks(policy, action, &call, facts);
+    let passed = verdict(checks(policy, action, &call, facts))?;
+    Ok(Permit { action, call, passed })
+}
+
+/// The names of the rules, if all of them passed.
+fn verdict(checks: Vec<Check>) -> Result<Vec<&'static str>, Denial> {
     let passed = checks
         .iter()
         .filter(|check| check.violations.is_empty())
@@ -192,7 +204,7 @@ pub fn decide(policy: &Policy, action: Action, call: Call, facts: &Facts) -> Res
         .collect();
     let violations: Vec<Violation> = checks.into_iter().flat_map(|check| check.violations).collect();
     if violations.is_empty() {
-        Ok(Permit { action, call, passed })
+        Ok(passed)
     } else {
         Err(Denial { violations, passed })
     }
@@ -204,6 +216,10 @@ fn checks(policy: &Policy, action: Action, call: &Call, facts: &Facts) -> Vec<Ch
         checks.push(Check::new("instance-registration", registration(policy)));
     }
     checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
+    if call.additional_iam_policies.is_some() {
+        // PCS knows no `iam`: such a call becomes one that names the profile, or it goes nowhere.
+        checks.push(Check::new("facts", Some(not_inspected(action))));
+    }
     match (needs(action, call), facts) {
         (Needs::Nothing, _) => {}
         (Needs::Profile(arn), Facts::Profile { requested, found }) if arn == *requested => {
@@ -212,17 +228,20 @@ fn checks(policy: &Policy, action: Action, call: &Call, facts: &Facts) -> Vec<Ch
         (Needs::CurrentProfile(_), Facts::Profile { requested, found }) => {
             checks.extend(instance_role::checks(policy, requested, found.as_ref()));
         }
-        (Needs::Profile(_) | Needs::CurrentProfile(_), _) => checks.push(Check::new(
-            "facts",
-            Some(Violation {
-                rule: "facts",
-                subject: action.name().to_owned(),
-                message: "the instance profile's role was not inspected".to_owned(),
-                allowed: Vec::new(),
-            }),
-        )),
+        (Needs::Profile(_) | Needs::CurrentProfile(_), _) => {
+            checks.push(Check::new("facts", Some(not_inspected(action))));
+        }
     }
     checks
+}
+
+fn not_inspected(action: Action) -> Violation {
+    Violation {
+        rule: "facts",
+        subject: action.name().to_owned(),
+        message: "the instance profile's role was not inspected".to_owned(),
+        allowed: Vec::new(),
+    }
 }
 
 fn registration(policy: &Policy) -> Option<Violation> {

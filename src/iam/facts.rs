@@ -9,7 +9,10 @@ use aws_sdk_iam::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{RequestId, get_instance_profile::GetInstanceProfileError, get_policy::GetPolicyError},
 };
-use futures_util::stream::{self, StreamExt};
+use futures_util::{
+    future::join_all,
+    stream::{self, StreamExt},
+};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -18,6 +21,7 @@ use crate::{
     guardrails::{
         Facts,
         instance_role::{ProfileFacts, RoleFacts},
+        node_role::DEPLOYMENT_TAG,
     },
 };
 
@@ -98,6 +102,11 @@ async fn role(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<
     let output = output.map_err(|error| unavailable("GetRole", &error, log))?;
     log.push(entry("GetRole", output.request_id(), None));
     let role = output.role.ok_or(Unavailable)?;
+    let deployment = role.tags.unwrap_or_default().into_iter();
+    let deployment = deployment
+        .filter(|tag| tag.key == DEPLOYMENT_TAG)
+        .map(|tag| tag.value)
+        .next();
     let boundary = role
         .permissions_boundary
         .and_then(|boundary| boundary.permissions_boundary_arn);
@@ -110,6 +119,7 @@ async fn role(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<
         role_id: role.role_id,
         name: role.role_name,
         path: role.path,
+        deployment,
         boundary,
         boundary_version,
         trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
@@ -139,6 +149,36 @@ async fn default_version(
         }
         Err(error) => Err(unavailable("GetPolicy", &error, log)),
     }
+}
+
+/// Positions of the policies that cannot be attached to a role: they do not exist, or are AWS's for service-linked
+/// roles. This spares a caller a role that cannot be finished and decides nothing, so a policy that cannot be read
+/// counts as attachable: attaching it will tell.
+pub async fn unattachable(client: &Client, arns: &[String], log: &mut Vec<Downstream>) -> Vec<usize> {
+    let reads = arns.iter().map(|arn| client.get_policy().policy_arn(arn).send());
+    let mut found = Vec::new();
+    for (index, answer) in join_all(reads).await.into_iter().enumerate() {
+        let attachable = match &answer {
+            Ok(output) => {
+                log.push(entry("GetPolicy", output.request_id(), None));
+                output.policy.as_ref().is_none_or(|policy| policy.is_attachable)
+            }
+            Err(error) => {
+                log.push(entry(
+                    "GetPolicy",
+                    error.request_id(),
+                    Some(error.code().unwrap_or("Unreachable")),
+                ));
+                !error
+                    .as_service_error()
+                    .is_some_and(GetPolicyError::is_no_such_entity_exception)
+            }
+        };
+        if !attachable {
+            found.push(index);
+        }
+    }
+    found
 }
 
 async fn attached(
@@ -230,12 +270,12 @@ async fn inline_document(
 }
 
 /// IAM returns documents URL-encoded (RFC 3986). What is not JSON becomes `Null`, which no rule accepts.
-fn document(encoded: &str) -> Value {
+pub(super) fn document(encoded: &str) -> Value {
     let decoded = percent_decode_str(encoded).decode_utf8_lossy();
     serde_json::from_str(&decoded).unwrap_or(Value::Null)
 }
 
-fn entry(action: &'static str, request_id: Option<&str>, error_code: Option<&str>) -> Downstream {
+pub(super) fn entry(action: &'static str, request_id: Option<&str>, error_code: Option<&str>) -> Downstream {
     Downstream {
         service: "iam",
         action,

@@ -1,4 +1,5 @@
-//! What is read from IAM. Deciding is not done here.
+//! What is read from and written to IAM. Deciding is not done here.
 
 pub mod facts;
+pub mod roles;
 pub mod whole_answers;

@@ -39,6 +39,13 @@ DELIBERATE = {
         f"{name}: input: member dryrun is in the contract only": "asks for a decision without the call"
         for name in MUTATIONS
     },
+    # The gateway makes the instance profile itself when a request asks for it; PCS is then sent the profile's ARN.
+    **{
+        f"{name}: input: member iam is in the contract only": "has the role and its instance profile made"
+        for name in ("CreateComputeNodeGroup", "UpdateComputeNodeGroup")
+    },
+    "CreateComputeNodeGroup: input: member iamInstanceProfileArn is required in the model, "
+    "optional in the contract": "`iam` can stand in its place; the gateway asks for exactly one of them",
     # What the gateway answers by itself.
     "GetGuardrails: operation is in the contract only": "shows the guardrails in force",
     # ResourceNotFoundException of PCS becomes 404 on every operation that names a cluster, modelled or not.

@@ -72,7 +72,7 @@ fn only_lambda_knows_event_types_and_only_pcs_the_sdks_pcs() {
             "{path}"
         );
         assert!(
-            !text.contains("aws_sdk_iam") || ["facts.rs", "aws.rs"].contains(&name),
+            !text.contains("aws_sdk_iam") || ["facts.rs", "roles.rs", "aws.rs"].contains(&name),
             "{path}"
         );
     }
@@ -86,6 +86,12 @@ fn permits_and_opened_records_are_made_in_one_place_each() {
             !text.contains("Permit { call") || path.ends_with("guardrails/mod.rs"),
             "{path}"
         );
+        for permit in ["RolePermit {", "AttachmentPermit {"] {
+            assert!(
+                !text.contains(permit) || path.ends_with("guardrails/node_role.rs"),
+                "{path}"
+            );
+        }
         assert!(
             !text.contains("Opened { _private") || path.ends_with("audit/mod.rs"),
             "{path}"

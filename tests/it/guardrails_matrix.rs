@@ -233,6 +233,7 @@ fn role_facts(role: &Role, partition: &str) -> RoleFacts {
         role_id: "AROADBQP57FF2AEXAMPLE".to_owned(),
         name: name.clone(),
         path: path.clone(),
+        deployment: None,
         boundary: role.permissions_boundary.clone(),
         boundary_version: None,
         trust: parsed(&role.trust),
@@ -269,6 +270,7 @@ fn decide(policy: &guardrails::Policy, case: &Case) -> Verdict {
         dryrun: false,
         input: input(case),
         client_token: None,
+        additional_iam_policies: None,
     };
     let owned = |rules: &[&'static str]| rules.iter().map(|rule| (*rule).to_owned()).collect();
     match guardrails::decide(policy, case.action, call, &facts(case)) {

@@ -24,5 +24,6 @@ mod lambda_binary;
 mod life;
 mod refusals;
 mod runtime_api;
+mod saga;
 mod sweep;
 mod trace;

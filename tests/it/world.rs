@@ -45,13 +45,16 @@ impl World {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let stack = Stack::start(Options {
+        World::with_options(Options {
             variables,
             pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
             ..Options::default()
         })
         .await
-        .unwrap();
+    }
+
+    pub async fn with_options(options: Options) -> World {
+        let stack = Stack::start(options).await.unwrap();
         let gateway = gateway(stack.variables());
         World { stack, gateway }
     }

@@ -42,6 +42,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// How long CREATING and the like last.
     pub transition: Duration,
+    /// How long PCS does not see an instance profile that was just made.
+    pub iam_propagation: Duration,
     /// More access keys than the built-in ones.
     pub credentials: Option<PathBuf>,
     /// File that every answer of PCS is added to, for checking them all against PCS's model.
@@ -61,6 +63,7 @@ impl Default for Options {
             dynamodb_port: 0,
             data_dir: None,
             transition: Duration::from_secs(2),
+            iam_propagation: Duration::ZERO,
             credentials: None,
             pcs_record: None,
             function_timeout: Duration::from_secs(28),
@@ -245,6 +248,7 @@ fn iam_emulator(options: &Options) -> Result<iam_emulator::Emulator, StartError>
     let emulator = iam_emulator::Emulator::new(iam_emulator::Options {
         account_id: ACCOUNT_ID.to_owned(),
         data_dir: folder(options, "iam")?,
+        propagation: options.iam_propagation,
         ..iam_emulator::Options::default()
     })
     .map_err(|error| StartError::Emulator(error.to_string()))?;

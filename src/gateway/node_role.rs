@@ -1,0 +1,340 @@
+//! The part of the road that a request with `iam` takes before and after PCS is asked: the role and the instance
+//! profile are made, or the policies of a role that was made are changed, and undone if PCS refuses for good.
+//!
+//! What was made passes the same gathering, the same rules and the same call as a profile that was always there.
+//! Only a refusal is undone. When nobody knows whether PCS acted everything stays, and the same request with the same
+//! token goes on where it stopped.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Gateway, Passage, Success, note};
+use crate::{
+    audit::record::{Decision, Step},
+    error::{Error, FieldError},
+    guardrails::{
+        self, Denial, Permit,
+        node_role::{self, AttachmentPermit, RolePermit},
+    },
+    iam::{
+        facts,
+        roles::{Changes, Roles, Standing},
+    },
+    operations::Action,
+    pcs,
+    router::Call,
+};
+
+/// A role is not begun with less time left.
+const TIME_TO_MAKE: Duration = Duration::from_secs(5);
+/// PCS can be blind to an instance profile for so long; EC2 is known for up to two minutes.
+const PROPAGATION_SECONDS: i64 = 120;
+
+/// What was done in IAM for a request, before PCS is asked.
+pub(super) enum Prepared {
+    /// The request has no `iam`.
+    Nothing,
+    Role(Box<Made>),
+    Policies(Box<Changed>),
+}
+
+/// A role on its way, and its profile.
+pub(super) struct Made {
+    permit: RolePermit,
+    /// A read of the compute node group that the request names.
+    group: Permit,
+    role: Option<Standing>,
+    profile: Option<Standing>,
+    /// Seconds since the epoch, of the last thing that PCS must come to see.
+    youngest: i64,
+}
+
+/// A role whose policies were changed.
+pub(super) struct Changed {
+    permit: AttachmentPermit,
+    changes: Changes,
+}
+
+/// The compute node group of the request, as far as PCS tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    RunsWithTheRole,
+    /// It does not exist, or has another instance profile.
+    DoesNot,
+    /// PCS denies the read as well: the cluster is not one that this API may see.
+    Hidden,
+}
+
+impl Gateway {
+    /// Does in IAM what `iam` asks for, and turns the call into one without it.
+    pub(super) async fn prepare_role(
+        &self,
+        action: Action,
+        call: &mut Call,
+        token: Option<&str>,
+        passage: &mut Passage,
+    ) -> Result<Prepared, Error> {
+        if call.additional_iam_policies.is_none() {
+            return Ok(Prepared::Nothing);
+        }
+        let prepared = if action == Action::CreateComputeNodeGroup {
+            let made = self.make_role(call, token.unwrap_or_default(), passage).await?;
+            let arn = made.permit.role().profile_arn.clone();
+            call.input.insert("iamInstanceProfileArn".to_owned(), arn.into());
+            Prepared::Role(made)
+        } else {
+            Prepared::Policies(self.change_policies(action, call, passage).await?)
+        };
+        call.additional_iam_policies = None;
+        Ok(prepared)
+    }
+
+    /// Undoes what was prepared if PCS, or a guardrail, refused for good.
+    pub(super) async fn settle_role(
+        &self,
+        prepared: Prepared,
+        result: Result<Success, Error>,
+        passage: &mut Passage,
+    ) -> Result<Success, Error> {
+        match (prepared, result) {
+            (_, Ok(success)) => Ok(success),
+            (Prepared::Nothing, Err(error)) => Err(error),
+            (Prepared::Role(made), Err(error)) => Err(self.give_up(&made, error, passage).await),
+            (Prepared::Policies(changed), Err(error)) => {
+                Err(self.change_back(&changed, error, passage).await)
+            }
+        }
+    }
+
+    async fn make_role(&self, call: &Call, token: &str, passage: &mut Passage) -> Result<Box<Made>, Error> {
+        let permit =
+            node_role::permit_role(&self.policy, call, token).map_err(|denial| deny(passage, denial))?;
+        self.check_policies(call, passage).await?;
+        passage.entry.decision = Decision::Allow;
+        stop_if_dry(call, permit.passed())?;
+        if passage.deadline.saturating_duration_since(Instant::now()) < TIME_TO_MAKE {
+            return Err(Error::OutOfTime { sent: false });
+        }
+        passage.entry.node_role = Some(permit.role().role_arn.clone());
+        self.open(passage).await?;
+        let mut made = Box::new(Made {
+            group: read_of_the_group(call).ok_or(Error::Internal)?,
+            permit,
+            role: None,
+            profile: None,
+            youngest: 0,
+        });
+        match self.take_steps(&mut made, passage).await {
+            Ok(()) => Ok(made),
+            Err(error) => Err(self.give_up(&made, error, passage).await),
+        }
+    }
+
+    /// Every step can find its work done by an earlier try of the same request.
+    async fn take_steps(&self, made: &mut Made, passage: &mut Passage) -> Result<(), Error> {
+        let role = self.roles(passage)?.create_role(&made.permit).await?;
+        made.role = Some(role);
+        made.youngest = role.since;
+        let step = if role.created {
+            Step::RoleCreated
+        } else {
+            Step::RoleAdopted
+        };
+        self.record(step, passage).await;
+        if !role.created {
+            match self.group(made, passage).await? {
+                // All was done before; what happened to the role since then is not this request's to change.
+                Group::RunsWithTheRole => return Ok(()),
+                Group::DoesNot => {}
+                // A role that may be in use is not changed.
+                Group::Hidden => return Err(Error::UpstreamAccessDenied),
+            }
+        }
+        self.roles(passage)?.set_policies(&made.permit).await?;
+        self.record(Step::RolePoliciesSet, passage).await;
+        let profile = self.roles(passage)?.create_profile(&made.permit).await?;
+        made.profile = Some(profile);
+        made.youngest = profile.since;
+        let step = if profile.created {
+            Step::InstanceProfileCreated
+        } else {
+            Step::InstanceProfileAdopted
+        };
+        self.record(step, passage).await;
+        if self.roles(passage)?.add_role(&made.permit).await? {
+            made.youngest = Timestamp::now().as_second();
+        }
+        self.record(Step::RoleAddedToInstanceProfile, passage).await;
+        Ok(())
+    }
+
+    /// Removes what was made, if the request is refused for good and no group runs with it. What is told is always
+    /// why the request was refused, not how the removal went.
+    async fn give_up(&self, made: &Made, error: Error, passage: &mut Passage) -> Error {
+        let Some(role) = made.role.filter(|_| error.is_final()) else {
+            return error;
+        };
+        let group = self.group(made, passage).await;
+        if group == Ok(Group::RunsWithTheRole) {
+            return error;
+        }
+        let is_young = Timestamp::now().as_second() - made.youngest < PROPAGATION_SECONDS;
+        if group == Ok(Group::DoesNot) && is_young && may_be_unseen(&error) {
+            passage.entry.decision = Decision::Error;
+            passage.entry.violations.clear();
+            return Error::Propagating;
+        }
+        // A denied read proves nothing about a role of an earlier try; it stays until a sweep knows better.
+        let is_unused = group == Ok(Group::DoesNot) || (group == Ok(Group::Hidden) && role.created);
+        let removed = match self.roles(passage) {
+            Ok(mut roles) if is_unused => roles.remove(&made.permit, made.profile.is_some()).await.is_ok(),
+            Ok(_) | Err(_) => false,
+        };
+        let step = if removed { Step::RoleRemoved } else { Step::Orphan };
+        self.record(step, passage).await;
+        error
+    }
+
+    async fn change_policies(
+        &self,
+        action: Action,
+        call: &Call,
+        passage: &mut Passage,
+    ) -> Result<Box<Changed>, Error> {
+        node_role::check_request(&self.policy, call).map_err(|denial| deny(passage, denial))?;
+        self.check_policies(call, passage).await?;
+        let facts = self.gather(action, call, passage).await?;
+        let permit = node_role::permit_attachments(&self.policy, call, &facts)
+            .map_err(|denial| deny(passage, denial))?;
+        passage.entry.decision = Decision::Allow;
+        stop_if_dry(call, permit.passed())?;
+        passage.entry.node_role = Some(permit.role_arn().to_owned());
+        self.open(passage).await?;
+        let mut changed = Box::new(Changed {
+            permit,
+            changes: Changes::default(),
+        });
+        let done = self
+            .roles(passage)?
+            .change(&changed.permit, &mut changed.changes)
+            .await;
+        if changed.changes != Changes::default() {
+            self.record(Step::RolePoliciesChanged, passage).await;
+        }
+        match done {
+            Ok(()) => Ok(changed),
+            Err(failure) => Err(self.change_back(&changed, failure.into(), passage).await),
+        }
+    }
+
+    async fn change_back(&self, changed: &Changed, error: Error, passage: &mut Passage) -> Error {
+        if !error.is_final() || changed.changes == Changes::default() {
+            return error;
+        }
+        let restored = match self.roles(passage) {
+            Ok(mut roles) => roles.change_back(&changed.permit, &changed.changes).await.is_ok(),
+            Err(_) => false,
+        };
+        let step = if restored {
+            Step::RolePoliciesRestored
+        } else {
+            Step::Orphan
+        };
+        self.record(step, passage).await;
+        error
+    }
+
+    /// Policies that IAM could not attach are the request's mistake, and told before anything is made.
+    async fn check_policies(&self, call: &Call, passage: &mut Passage) -> Result<(), Error> {
+        let arns = call.additional_iam_policies.as_deref().unwrap_or_default();
+        let mut iam_calls = Vec::new();
+        let read = Box::pin(facts::unattachable(self.clients.iam(), arns, &mut iam_calls));
+        let found = tokio::time::timeout_at(passage.deadline, read).await;
+        passage.entry.downstream.append(&mut iam_calls);
+        let found = found.unwrap_or_default();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let errors = found.into_iter().map(|index| {
+            let path = format!("iam.additionalIamPolicies[{index}]");
+            FieldError::new(&path, "does not exist, or cannot be attached to a role")
+        });
+        Err(Error::Validation(errors.collect()))
+    }
+
+    /// Whether the group that the request names runs with the role already.
+    async fn group(&self, made: &Made, passage: &mut Passage) -> Result<Group, Error> {
+        let deadline = passage.deadline;
+        let opened = self.open(passage).await?;
+        let answer = pcs::call(&self.clients, &made.group, opened, None, deadline).await;
+        match note(&mut passage.entry, made.group.action(), answer) {
+            Ok(answer) => {
+                let group = answer.output.get("computeNodeGroup");
+                let profile = group.and_then(|group| group.get("iamInstanceProfileArn"));
+                let ours = profile.and_then(Value::as_str) == Some(&made.permit.role().profile_arn);
+                Ok(if ours {
+                    Group::RunsWithTheRole
+                } else {
+                    Group::DoesNot
+                })
+            }
+            Err(Error::NotFound(_)) => Ok(Group::DoesNot),
+            Err(Error::UpstreamAccessDenied) => Ok(Group::Hidden),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn roles<'p>(&'p self, passage: &'p mut Passage) -> Result<Roles<'p>, Error> {
+        let opened = passage.opened.as_ref().ok_or(Error::Internal)?;
+        let log = &mut passage.entry.downstream;
+        Ok(Roles::new(self.clients.iam(), opened, passage.deadline, log))
+    }
+
+    async fn record(&self, step: Step, passage: &mut Passage) {
+        if let Some(opened) = &passage.opened {
+            self.audit
+                .step(&self.clients, &mut passage.entry, step, opened)
+                .await;
+        }
+    }
+}
+
+/// Whether this is what PCS or IAM say while a new profile, or the role in it, is not seen everywhere.
+fn may_be_unseen(error: &Error) -> bool {
+    let unseen = ["profile-exists", "one-role"];
+    *error == Error::UpstreamAccessDenied
+        || matches!(error, Error::Guardrail(denial)
+            if denial.violations.iter().all(|violation| unseen.contains(&violation.rule)))
+}
+
+fn read_of_the_group(call: &Call) -> Option<Permit> {
+    let names = [
+        ("clusterIdentifier", "clusterIdentifier"),
+        ("computeNodeGroupName", "computeNodeGroupIdentifier"),
+    ];
+    let input: Map<String, Value> = names
+        .iter()
+        .filter_map(|(from, to)| Some(((*to).to_owned(), call.input.get(*from)?.clone())))
+        .collect();
+    guardrails::permit_read(Action::GetComputeNodeGroup, &call.region, input)
+}
+
+/// Puts a refusal on record.
+pub(super) fn deny(passage: &mut Passage, denial: Denial) -> Error {
+    passage.entry.decision = Decision::Deny;
+    passage.entry.violations.clone_from(&denial.violations);
+    Error::Guardrail(denial)
+}
+
+/// A dry run ends where the first write would be.
+pub(super) fn stop_if_dry(call: &Call, passed: &[&'static str]) -> Result<(), Error> {
+    if call.dryrun {
+        return Err(Error::DryRun {
+            passed: passed.to_vec(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! The role that this API makes for a compute node group (`iam` in a request): what it is, what may be attached to
+//! it, and the permission to write to IAM, which only this module gives.
+//!
+//! Everything about it is fixed here before the first write, from the deployment's policy and the request alone, so
+//! that a repeated request finds the same names and can tell its own role from anybody else's.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Check, Denial, Facts, Policy, boundary::Boundary, instance_role, lifecycle_scripts, verdict};
+use crate::{error::Violation, router::Call};
+
+/// Path of every role and instance profile that this API makes: PCS accepts roles with `/aws-pcs/` in their path,
+/// and the function's own role may write below this one only.
+pub const PATH: &str = "/aws-pcs/pcs-api/";
+/// Tag with the REST API id of the deployment that made a role or profile.
+pub const DEPLOYMENT_TAG: &str = "pcs-api:deployment";
+/// Tag that binds a role or profile to the one request that it was made for.
+pub const OPERATION_TAG: &str = "pcs-api:operation";
+/// Name of the inline policy that lets nodes register.
+pub const REGISTRATION: &str = "RegisterComputeNodeGroupInstance";
+
+/// A role and an instance profile as they are to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRole {
+    /// Of the role and of the profile: 39 characters, of IAM's 64.
+    pub name: String,
+    pub tags: Vec<(&'static str, String)>,
+    pub trust: Value,
+    /// ARN of the permissions boundary, set when the role is created.
+    pub boundary: Option<String>,
+    /// Document of the inline policy [`REGISTRATION`].
+    pub registration: Value,
+    /// ARNs of the managed policies.
+    pub policies: Vec<String>,
+    pub role_arn: String,
+    pub profile_arn: String,
+}
+
+impl NodeRole {
+    /// Value of one of the tags.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        let tag = self.tags.iter().find(|(name, _)| *name == key);
+        tag.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Permission to make a role and its profile, and to remove what was made. Only this module makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolePermit {
+    role: NodeRole,
+    passed: Vec<&'static str>,
+}
+
+impl RolePermit {
+    pub fn role(&self) -> &NodeRole {
+        &self.role
+    }
+
+    /// The rules that were asked; all of them passed.
+    pub fn passed(&self) -> &[&'static str] {
+        &self.passed
+    }
+}
+
+/// Permission to change which managed policies a role has, and to change them back. Only this module makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttachmentPermit {
+    role_name: String,
+    role_arn: String,
+    attach: Vec<String>,
+    detach: Vec<String>,
+    restore: Vec<String>,
+    passed: Vec<&'static str>,
+}
+
+impl AttachmentPermit {
+    pub fn role_name(&self) -> &str {
+        &self.role_name
+    }
+
+    pub fn role_arn(&self) -> &str {
+        &self.role_arn
+    }
+
+    /// ARNs that the role lacks.
+    pub fn attach(&self) -> &[String] {
+        &self.attach
+    }
+
+    /// ARNs that the role has and the request does not list.
+    pub fn detach(&self) -> &[String] {
+        &self.detach
+    }
+
+    /// Those of `detach` that may come back if PCS refuses the update: a policy that the allowlist no longer lets
+    /// pass stays away.
+    pub fn restore(&self) -> &[String] {
+        &self.restore
+    }
+
+    /// The rules that were asked; all of them passed.
+    pub fn passed(&self) -> &[&'static str] {
+        &self.passed
+    }
+}
+
+/// Permits making the role that a `CreateComputeNodeGroup` asks for with `iam`. `token` is the scoped client token:
+/// bound to account, principal, operation and Region.
+pub fn permit_role(policy: &Policy, call: &Call, token: &str) -> Result<RolePermit, Denial> {
+    let passed = verdict(request_checks(policy, call))?;
+    let role = node_role(policy, call, token);
+    Ok(RolePermit { role, passed })
+}
+
+/// What can be said against an `UpdateComputeNodeGroup` with `iam` before anything is read.
+pub fn check_request(policy: &Policy, call: &Call) -> Result<(), Denial> {
+    verdict(request_checks(policy, call)).map(|_| ())
+}
+
+/// Permits changing the policies of the role that `facts` show, decided on the role as it will be.
+pub fn permit_attachments(policy: &Policy, call: &Call, facts: &Facts) -> Result<AttachmentPermit, Denial> {
+    let listed = listed(call);
+    let mut checks = request_checks(policy, call);
+    let mut after = facts.clone();
+    if let Facts::Profile {
+        found: Some(profile), ..
+    } = &mut after
+    {
+        for role in &mut profile.roles {
+            role.attached = listed.to_vec();
+        }
+    }
+    checks.extend(own_role(policy, facts));
+    if let Facts::Profile { requested, found } = &after {
+        let of_the_role = instance_role::checks(policy, requested, found.as_ref());
+        // The listed policies have been held against the allowlist already.
+        checks.extend(of_the_role.into_iter().filter(|check| check.rule != "allowlist"));
+    }
+    let passed = verdict(checks)?;
+    let Some((_, role)) = facts.inspected() else {
+        return Err(Denial {
+            violations: vec![violation(
+                "facts",
+                "",
+                "the compute node group's role was not inspected",
+            )],
+            passed,
+        });
+    };
+    let without = |all: &[String], known: &[String]| -> Vec<String> {
+        all.iter().filter(|arn| !known.contains(arn)).cloned().collect()
+    };
+    let detach = without(&role.attached, listed);
+    Ok(AttachmentPermit {
+        role_name: role.name.clone(),
+        role_arn: role.arn.clone(),
+        attach: without(listed, &role.attached),
+        restore: detach
+            .iter()
+            .filter(|arn| policy.allowlist.allows(arn))
+            .cloned()
+            .collect(),
+        detach,
+        passed,
+    })
+}
+
+fn request_checks(policy: &Policy, call: &Call) -> Vec<Check> {
+    let mut checks = vec![Check::new("iam-admin-access", admin_access(policy))];
+    let refused = listed(call).iter().filter(|arn| !policy.allowlist.allows(arn));
+    let refused = refused.map(|arn| Violation {
+        allowed: policy.allowlist.patterns().map(str::to_owned).collect(),
+        ..violation(
+            "allowlist",
+            arn,
+            &format!("no allowed pattern matches the policy `{arn}`; leave it out"),
+        )
+    });
+    checks.push(Check::new("allowlist", refused));
+    checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
+    checks
+}
+
+fn admin_access(policy: &Policy) -> Option<Violation> {
+    (!policy.iam_admin_access).then(|| {
+        violation(
+            "iam-admin-access",
+            "iam",
+            "this deployment makes no roles; name an instance profile with iamInstanceProfileArn, or have an \
+             administrator set EnableIamAdminAccess=true",
+        )
+    })
+}
+
+/// Whether the role is one that this deployment made. Not asked when it is not clear which role is meant.
+fn own_role(policy: &Policy, facts: &Facts) -> Option<Check> {
+    let (profile, role) = facts.inspected()?;
+    let ours = profile.arn.starts_with(&arn(policy, "instance-profile", ""))
+        && role.path == PATH
+        && role.deployment.as_deref() == Some(&policy.deployment_id);
+    let violation = (!ours).then(|| {
+        let name = &role.name;
+        let message = format!(
+            "the role `{name}` was not made by this API, so its policies are not changed here; change the role \
+             where it is managed, or name another instance profile with iamInstanceProfileArn"
+        );
+        violation("own-role", &role.arn, &message)
+    });
+    Some(Check::new("own-role", violation))
+}
+
+fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
+    let digest: String = digest(&["node-role", &policy.deployment_id, token])
+        .chars()
+        .take(32)
+        .collect();
+    let name = format!("AWSPCS-{digest}");
+    let mut listed: Vec<&String> = listed(call).iter().collect();
+    listed.sort_unstable();
+    // A token that comes back with another request must not find this one's role.
+    let request = json!([call.input, listed]).to_string();
+    let text = |name: &str| call.input.get(name).and_then(Value::as_str).unwrap_or_default();
+    NodeRole {
+        tags: vec![
+            (DEPLOYMENT_TAG, policy.deployment_id.clone()),
+            (OPERATION_TAG, self::digest(&[token, &request])),
+            ("pcs-api:cluster", text("clusterIdentifier").to_owned()),
+            (
+                "pcs-api:compute-node-group",
+                text("computeNodeGroupName").to_owned(),
+            ),
+            ("pcs-api:region", call.region.clone()),
+        ],
+        trust: json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"Service": "ec2.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }],
+        }),
+        boundary: match &policy.boundary {
+            Boundary::NotConfigured => None,
+            Boundary::Required(arn) => Some(arn.clone()),
+        },
+        registration: json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Action": "pcs:RegisterComputeNodeGroupInstance",
+                "Resource": "*",
+            }],
+        }),
+        policies: listed.into_iter().cloned().collect(),
+        role_arn: arn(policy, "role", &name),
+        profile_arn: arn(policy, "instance-profile", &name),
+        name,
+    }
+}
+
+fn listed(call: &Call) -> &[String] {
+    call.additional_iam_policies.as_deref().unwrap_or_default()
+}
+
+fn arn(policy: &Policy, kind: &str, name: &str) -> String {
+    let (partition, account) = (&policy.partition, &policy.account_id);
+    format!("arn:{partition}:iam::{account}:{kind}{PATH}{name}")
+}
+
+/// SHA-256 over all parts, each with its length, so that no two lists of parts are alike.
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    crate::hex(&hash.finalize())
+}
+
+fn violation(rule: &'static str, subject: &str, message: &str) -> Violation {
+    Violation {
+        rule,
+        subject: subject.to_owned(),
+        message: message.to_owned(),
+        allowed: Vec::new(),
+    }
+}

@@ -1,0 +1,413 @@
+//! A step fails, before or after it happened, and the request is repeated.
+
+use std::path::Path;
+
+use pcs_emulator::Effect as PcsEffect;
+
+use super::*;
+
+const STEPS: [&str; 5] = [
+    "CreateRole",
+    "PutRolePolicy",
+    "AttachRolePolicy",
+    "CreateInstanceProfile",
+    "AddRoleToInstanceProfile",
+];
+
+fn inject(world: &World, action: &str, times: u32, effect: iam_emulator::Effect) {
+    world.stack.iam_emulator.inject(iam_emulator::Fault {
+        action: Some(action.to_owned()),
+        times,
+        effect,
+    });
+}
+
+fn inject_pcs(world: &World, effect: PcsEffect) {
+    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+        action: Some("CreateComputeNodeGroup".to_owned()),
+        times: 9,
+        effect,
+    });
+}
+
+fn error(status: u16, code: &str) -> iam_emulator::Effect {
+    iam_emulator::Effect::Error {
+        status: http::StatusCode::from_u16(status).unwrap(),
+        code: code.to_owned(),
+        message: "as the test orders".to_owned(),
+    }
+}
+
+fn pcs_error(code: &str) -> PcsEffect {
+    PcsEffect::Error {
+        status: http::StatusCode::BAD_REQUEST,
+        code: code.to_owned(),
+        message: "as the test orders".to_owned(),
+    }
+}
+
+/// Whatever was interrupted: the end of it is one role, one profile and one group that runs with it, and no role ever
+/// stood without its boundary.
+async fn repeated_until_done(world: &World, request: &Value, case: &str) {
+    let answer = world.send(request).await;
+    assert_eq!(answer.status, 202, "{case}: {answer:?}");
+    let made = the_role(world, &["a", "b"]).await;
+    let groups = groups(world).await;
+    assert_eq!(groups.len(), 1, "{case}: {groups:?}");
+    let profile = &groups[0]["iamInstanceProfileArn"];
+    assert_eq!(*profile, json!(made.profiles[0].arn), "{case}");
+    for call in writes(world) {
+        if call.action == "CreateRole" {
+            let boundary = call.params.get("PermissionsBoundary").map(String::as_str);
+            assert_eq!(boundary, Some(GUARD), "{case}");
+        }
+        assert!(!call.action.contains("RolePermissionsBoundary"), "{case}");
+    }
+}
+
+/// Three times is as often as the gateway asks.
+#[tokio::test]
+async fn a_step_that_is_not_answered_is_gone_on_with_by_the_same_request() {
+    for step in STEPS {
+        for effect in [
+            iam_emulator::Effect::DropBefore,
+            iam_emulator::Effect::DropAfter,
+            error(500, "ServiceFailure"),
+            iam_emulator::Effect::Throttle,
+        ] {
+            let case = format!("{step} {effect:?}");
+            let world = start().await;
+            let request = create(&["a", "b"]);
+            inject(&world, step, 3, effect);
+            let answer = world.send(&request).await;
+            assert_eq!(
+                refused(&answer),
+                (503, "ServiceUnavailableException"),
+                "{case}: {answer:?}"
+            );
+            assert!(answer.headers.contains_key("retry-after"), "{case}");
+            let asked = world.pcs_mutations();
+            assert_eq!(asked, Vec::<String>::new(), "{case}: nothing half made is used");
+            repeated_until_done(&world, &request, &case).await;
+        }
+    }
+}
+
+/// An answer that was lost once is not even noticed.
+#[tokio::test]
+async fn a_step_whose_answer_is_lost_once_is_repeated_at_once() {
+    for step in STEPS {
+        for effect in [iam_emulator::Effect::DropBefore, iam_emulator::Effect::DropAfter] {
+            let case = format!("{step} {effect:?}");
+            let world = start().await;
+            inject(&world, step, 1, effect);
+            repeated_until_done(&world, &create(&["a", "b"]), &case).await;
+        }
+    }
+}
+
+/// Whether PCS acted is not known, so nothing is undone.
+#[tokio::test]
+async fn when_pcs_does_not_answer_everything_stays_and_the_same_request_goes_on() {
+    for (effect, status) in [
+        (PcsEffect::DropBefore, 502),
+        (PcsEffect::DropAfter, 502),
+        (PcsEffect::Throttle, 429),
+        (pcs_error("InternalServerException"), 502),
+        (PcsEffect::Garbage("<html>".into()), 502),
+    ] {
+        let case = format!("{effect:?}");
+        let world = start().await;
+        let request = create(&["a", "b"]);
+        inject_pcs(&world, effect);
+        let answer = world.send(&request).await;
+        assert_eq!(answer.status, status, "{case}: {answer:?}");
+        the_role(&world, &["a", "b"]).await;
+        let undone = ["De", "Remove"];
+        let names = write_names(&world);
+        assert!(
+            !names
+                .iter()
+                .any(|name| undone.iter().any(|undo| name.starts_with(undo))),
+            "{case}: {names:?}"
+        );
+        world.stack.pcs_emulator.clear_faults();
+        repeated_until_done(&world, &request, &case).await;
+    }
+}
+
+#[tokio::test]
+async fn when_pcs_is_too_slow_everything_stays_and_the_same_request_goes_on() {
+    let world = start().await;
+    let request = create(&["a", "b"]);
+    inject_pcs(&world, PcsEffect::Delay(Duration::from_mins(1)));
+    let answer = world.send_within(&request, Duration::from_secs(9)).await;
+    assert_eq!(refused(&answer), (504, "GatewayTimeoutException"), "{answer:?}");
+    world.stack.pcs_emulator.clear_faults();
+    repeated_until_done(&world, &request, "slow").await;
+}
+
+#[tokio::test]
+async fn two_same_requests_at_once_make_one_role_and_one_group() {
+    let world = start().await;
+    let request = create(&["a", "b"]);
+    let (first, second) = tokio::join!(world.send(&request), world.send(&request));
+    assert_eq!((first.status, second.status), (202, 202), "{first:?} {second:?}");
+    let created = writes(&world)
+        .into_iter()
+        .filter(|call| call.action == "CreateRole");
+    let created = created.filter(|call| call.status.unwrap().is_success());
+    assert_eq!(created.count(), 1);
+    repeated_until_done(&world, &request, "at once").await;
+}
+
+#[tokio::test]
+async fn while_pcs_does_not_see_the_profile_the_caller_is_told_to_come_back() {
+    let world = start_with(Options {
+        iam_propagation: Duration::from_mins(1),
+        ..Options::default()
+    })
+    .await;
+    let request = create(&["a", "b"]);
+    for _ in 0..2 {
+        let answer = world.send(&request).await;
+        assert_eq!(
+            refused(&answer),
+            (503, "InstanceProfilePropagating"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.headers["retry-after"], "15");
+        the_role(&world, &["a", "b"]).await;
+        let last = world.rows().await.pop().unwrap();
+        assert_eq!(
+            (&last["sk"], &last["errorCode"]),
+            (&json!("9#COMPLETE"), &json!("InstanceProfilePropagating"))
+        );
+    }
+    world.stack.iam_emulator.advance(Duration::from_secs(61));
+    repeated_until_done(&world, &request, "propagated").await;
+}
+
+/// A profile that has been there for long is not "not seen yet": PCS means it.
+#[tokio::test]
+async fn a_denial_for_an_old_role_is_taken_as_one() {
+    let folder = std::env::temp_dir().join(format!("pcs-api-saga-{}", std::process::id()));
+    let options = || Options {
+        data_dir: Some(folder.clone()),
+        iam_propagation: Duration::from_hours(1),
+        ..Options::default()
+    };
+    let world = start_with(options()).await;
+    let request = create(&["a", "b"]);
+    let answer = world.send(&request).await;
+    assert_eq!(
+        refused(&answer),
+        (503, "InstanceProfilePropagating"),
+        "{answer:?}"
+    );
+    world.stack.stop().await;
+    age(&folder.join("iam").join("iam.json"));
+    let variables = [ON, BOUNDED].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let world = World::with_options(Options {
+        variables: BTreeMap::from(variables),
+        ..options()
+    })
+    .await;
+    let answer = world.send(&request).await;
+    assert_eq!(refused(&answer), (403, "UpstreamAccessDenied"), "{answer:?}");
+    nothing_is_left(&world).await;
+    assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED");
+    world.stack.stop().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Makes everything in the saved account ten minutes older.
+fn age(file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut account: Value = serde_json::from_str(&text).unwrap();
+    for list in ["roles", "profiles"] {
+        for stored in account[list].as_array_mut().unwrap() {
+            let created: jiff::Timestamp = stored["created"].as_str().unwrap().parse().unwrap();
+            stored["created"] = json!((created - jiff::SignedDuration::from_mins(10)).to_string());
+        }
+    }
+    std::fs::write(file, account.to_string()).unwrap();
+}
+
+/// PCS refused and will refuse again: what was made for the request goes, and the token can be used anew.
+#[tokio::test]
+async fn what_pcs_refuses_for_good_leaves_nothing() {
+    for (code, status) in [
+        ("ValidationException", 400),
+        ("ConflictException", 409),
+        ("ServiceQuotaExceededException", 402),
+        ("ResourceNotFoundException", 404),
+    ] {
+        let world = start().await;
+        let request = create(&["a", "b"]);
+        inject_pcs(&world, pcs_error(code));
+        let answer = world.send(&request).await;
+        assert_eq!(answer.status, status, "{code}: {answer:?}");
+        nothing_is_left(&world).await;
+        assert_eq!(
+            write_names(&world)[6..],
+            [
+                "RemoveRoleFromInstanceProfile",
+                "DeleteInstanceProfile",
+                "DetachRolePolicy",
+                "DetachRolePolicy",
+                "DeleteRolePolicy",
+                "DeleteRole",
+            ],
+            "{code}"
+        );
+        assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED", "{code}");
+        world.stack.pcs_emulator.clear_faults();
+        repeated_until_done(&world, &request, code).await;
+    }
+}
+
+/// The cluster is not there, and PCS says of an id it does not know that access is denied.
+#[tokio::test]
+async fn a_cluster_that_does_not_exist_leaves_nothing() {
+    let world = start().await;
+    for (cluster, status) in [("no-such-cluster", 404), ("pcs_doesnotexist", 403)] {
+        let mut request = create(&["a", "b"]);
+        request["pathParameters"]["clusterIdentifier"] = json!(cluster);
+        let answer = world.send(&request).await;
+        assert_eq!(answer.status, status, "{cluster}: {answer:?}");
+        nothing_is_left(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn what_iam_refuses_for_good_is_told_and_leaves_nothing() {
+    let quota = (402, "ServiceQuotaExceededException");
+    for (step, fault, expected) in [
+        ("CreateRole", error(409, "LimitExceeded"), quota),
+        ("AttachRolePolicy", error(409, "LimitExceeded"), quota),
+        ("CreateInstanceProfile", error(409, "LimitExceeded"), quota),
+        (
+            "PutRolePolicy",
+            error(403, "AccessDenied"),
+            (403, "UpstreamAccessDenied"),
+        ),
+        (
+            "AttachRolePolicy",
+            error(400, "PolicyNotAttachable"),
+            (400, "ValidationException"),
+        ),
+    ] {
+        let world = start().await;
+        inject(&world, step, 1, fault);
+        let answer = world.send(&create(&["a", "b"])).await;
+        assert_eq!(refused(&answer), expected, "{step}: {answer:?}");
+        assert!(
+            answer.body["message"].as_str().unwrap().contains("IAM"),
+            "{answer:?}"
+        );
+        nothing_is_left(&world).await;
+        assert_eq!(world.pcs_mutations(), Vec::<String>::new());
+    }
+}
+
+/// The caller is told why the request was refused; that something is left is for the record and the alarm.
+#[tokio::test]
+async fn what_cannot_be_undone_is_recorded_as_an_orphan() {
+    for step in [
+        "RemoveRoleFromInstanceProfile",
+        "DeleteInstanceProfile",
+        "DetachRolePolicy",
+        "DeleteRolePolicy",
+        "DeleteRole",
+    ] {
+        let world = start().await;
+        inject_pcs(&world, pcs_error("ValidationException"));
+        inject(&world, step, 9, error(403, "AccessDenied"));
+        let answer = world.send(&create(&["a", "b"])).await;
+        assert_eq!(
+            refused(&answer),
+            (400, "ValidationException"),
+            "{step}: {answer:?}"
+        );
+        assert_eq!(steps(&world).await.last().unwrap(), "ORPHAN", "{step}");
+        let (roles, profiles) = made(&world).await;
+        let roles = roles.into_iter().map(|made| made.role.role_name);
+        let profiles = profiles.into_iter().map(|profile| profile.instance_profile_name);
+        let left: Vec<String> = roles.chain(profiles).collect();
+        let rows = world.rows().await;
+        let orphan = rows.iter().find(|row| row["step"] == "ORPHAN").unwrap();
+        let name = orphan["nodeRoleArn"].as_str().unwrap().rsplit('/').next();
+        assert_eq!(left, [name.unwrap()], "{step}");
+    }
+}
+
+/// PCS may forget a token, and then refuses the same request because the group exists. Its role is in use.
+#[tokio::test]
+async fn a_late_repetition_never_takes_the_role_from_a_group() {
+    let world = start().await;
+    let request = create(&["a", "b"]);
+    assert_eq!(world.send(&request).await.status, 202);
+    let writes_so_far = write_names(&world).len();
+    for code in [
+        "ConflictException",
+        "AccessDeniedException",
+        "ValidationException",
+    ] {
+        inject_pcs(&world, pcs_error(code));
+        let answer = world.send(&request).await;
+        assert!((400..500).contains(&answer.status), "{code}: {answer:?}");
+        assert_eq!(
+            steps(&world).await,
+            ["ROLE_ADOPTED"],
+            "{code}: nothing for anybody to look at"
+        );
+        world.stack.pcs_emulator.clear_faults();
+        the_role(&world, &["a", "b"]).await;
+    }
+    let repeated: Vec<String> = write_names(&world).split_off(writes_so_far);
+    assert!(
+        repeated.iter().all(|name| name == "CreateRole"),
+        "only asked for and found: {repeated:?}"
+    );
+}
+
+/// Nobody can tell whether a group runs with the role of an earlier try, so it stays, and somebody looks.
+#[tokio::test]
+async fn a_role_that_may_be_in_use_is_not_removed() {
+    let world = start().await;
+    let request = create(&["a", "b"]);
+    assert_eq!(world.send(&request).await.status, 202);
+    for (effect, expected) in [
+        (
+            pcs_error("AccessDeniedException"),
+            &["ROLE_ADOPTED", "ORPHAN"][..],
+        ),
+        (PcsEffect::DropBefore, &["ROLE_ADOPTED"]),
+    ] {
+        world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+            action: Some("GetComputeNodeGroup".to_owned()),
+            times: 9,
+            effect,
+        });
+        inject_pcs(&world, pcs_error("ConflictException"));
+        let answer = world.send(&request).await;
+        assert_ne!(answer.status, 202, "{answer:?}");
+        assert_eq!(steps(&world).await, expected);
+        world.stack.pcs_emulator.clear_faults();
+        the_role(&world, &["a", "b"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_belongs_to_one_request() {
+    let world = start().await;
+    assert_eq!(world.send(&create(&["a"])).await.status, 202);
+    let other = with_body(create(&["a"]), json!({"computeNodeGroupName": "other"}));
+    for request in [create(&["a", "b"]), other] {
+        let answer = world.send(&request).await;
+        assert_eq!(refused(&answer), (409, "ConflictException"), "{answer:?}");
+        assert!(answer.body["message"].as_str().unwrap().contains("clientToken"));
+        the_role(&world, &["a"]).await;
+    }
+}
