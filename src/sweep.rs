@@ -2,12 +2,14 @@
 //!
 //! EventBridge invokes the function once an hour. The sweep closes audit records that their call left open, and holds
 //! the role behind every compute node group against the guardrails again, because roles change after they were
-//! accepted. It stops in time, and the next one goes on where it stopped: progress is a row of the audit table.
+//! accepted. Roles that this API made and no group uses any more are removed. It stops in time, and the next one goes on where it stopped: progress is a row of the audit table.
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     audit::{
@@ -17,7 +19,8 @@ use crate::{
     },
     error::Error,
     gateway::Gateway,
-    guardrails::{self, Check, Facts},
+    guardrails::{self, Check, Facts, node_role},
+    iam::{own, roles::Roles},
     operations::Action,
     pcs,
     request::ApiRequest,
@@ -35,6 +38,8 @@ pub struct Report {
     pub records_closed: u32,
     pub node_groups_checked: u32,
     pub node_groups_drifted: u32,
+    /// Roles that this API made and no group uses.
+    pub roles_removed: u32,
     /// Regions that could not be read.
     pub regions_failed: u32,
     /// Whether everything was looked at; if not, the next sweep goes on.
@@ -82,14 +87,20 @@ impl Gateway {
         let records_done = self
             .close_records(&mut progress, now - ABANDONED_AFTER, report, deadline)
             .await;
+        let mut used = BTreeSet::new();
         let regions_done = match records_done {
             Ok(true) => {
-                self.check_regions(&mut progress, entry, opened, report, deadline)
+                self.check_regions(&mut progress, &mut used, entry, opened, report, deadline)
                     .await
             }
             Ok(false) | Err(_) => false,
         };
         report.complete = regions_done;
+        // Only who has seen every group knows what no group uses.
+        if regions_done && report.regions_failed == 0 && self.policy.iam_admin_access {
+            self.remove_orphans(&used, now, entry, opened, report, deadline)
+                .await;
+        }
         self.audit.record_progress(&self.clients, &progress).await?;
         records_done.map(|_| ())
     }
@@ -123,6 +134,7 @@ impl Gateway {
     async fn check_regions(
         &self,
         progress: &mut Progress,
+        used: &mut BTreeSet<String>,
         entry: &mut Entry,
         opened: &Opened,
         report: &mut Report,
@@ -140,7 +152,7 @@ impl Gateway {
                 return false;
             }
             if self
-                .check_region(region, entry, opened, report, deadline)
+                .check_region(region, used, entry, opened, report, deadline)
                 .await
                 .is_err()
             {
@@ -154,6 +166,7 @@ impl Gateway {
     async fn check_region(
         &self,
         region: &str,
+        used: &mut BTreeSet<String>,
         entry: &mut Entry,
         opened: &Opened,
         report: &mut Report,
@@ -174,12 +187,48 @@ impl Gateway {
                 let mut input = of_cluster.clone();
                 input.insert("computeNodeGroupIdentifier".to_owned(), id(&group));
                 let output = read.one(Action::GetComputeNodeGroup, input).await?;
+                used.extend(profile_of(&output).map(str::to_owned));
                 report.node_groups_checked += 1;
                 report.node_groups_drifted +=
                     u32::from(self.check_group(&output, entry, opened, deadline).await);
             }
         }
         Ok(())
+    }
+
+    /// Removes roles and profiles that a group no longer needs, or that a call could not take back.
+    async fn remove_orphans(
+        &self,
+        used: &BTreeSet<String>,
+        now: Timestamp,
+        entry: &mut Entry,
+        opened: &Opened,
+        report: &mut Report,
+        deadline: Instant,
+    ) {
+        let found = Box::pin(own::candidates(self.clients.iam(), now.as_second()));
+        let Ok(Ok(found)) = timeout_at(deadline, found).await else {
+            tracing::warn!("IAM_UNAVAILABLE");
+            report.complete = false;
+            return;
+        };
+        for candidate in found {
+            let Some(permit) = node_role::permit_removal(&self.policy, &candidate, used, now.as_second())
+            else {
+                continue;
+            };
+            if Instant::now() >= deadline {
+                report.complete = false;
+                return;
+            }
+            let mut roles = Roles::new(self.clients.iam(), opened, deadline, &mut entry.downstream);
+            let removed = roles.remove(&permit, true).await.is_ok();
+            report.roles_removed += u32::from(removed);
+            entry.node_role = Some(candidate.name);
+            let step = if removed { Step::RoleRemoved } else { Step::Orphan };
+            self.audit.step(&self.clients, entry, step, opened).await;
+            entry.node_role = None;
+        }
     }
 
     /// Whether the group's role breaks a guardrail now; a role that cannot be read is recorded too.
@@ -191,11 +240,9 @@ impl Gateway {
         deadline: Instant,
     ) -> bool {
         entry.answered_with(output);
-        let group = output.get("computeNodeGroup");
-        let arn = group
-            .and_then(|group| group.get("iamInstanceProfileArn"))
-            .and_then(Value::as_str);
-        let (facts, _) = self.inspect(arn.unwrap_or_default(), deadline).await;
+        let (facts, _) = self
+            .inspect(profile_of(output).unwrap_or_default(), deadline)
+            .await;
         let step = match &facts {
             Some(Facts::Profile { requested, found }) => {
                 let checks = guardrails::instance_role::checks(&self.policy, requested, found.as_ref());
@@ -254,6 +301,13 @@ impl Read<'_> {
             }
         }
     }
+}
+
+fn profile_of(output: &Map<String, Value>) -> Option<&str> {
+    output
+        .get("computeNodeGroup")?
+        .get("iamInstanceProfileArn")?
+        .as_str()
 }
 
 fn id(resource: &Value) -> Value {

@@ -190,7 +190,10 @@ impl Gateway {
         // A denied read proves nothing about a role of an earlier try; it stays until a sweep knows better.
         let is_unused = group == Ok(Group::DoesNot) || (group == Ok(Group::Hidden) && role.created);
         let removed = match self.roles(passage) {
-            Ok(mut roles) if is_unused => roles.remove(&made.permit, made.profile.is_some()).await.is_ok(),
+            Ok(mut roles) if is_unused => roles
+                .remove(&made.permit.removal(), made.profile.is_some())
+                .await
+                .is_ok(),
             Ok(_) | Err(_) => false,
         };
         let step = if removed { Step::RoleRemoved } else { Step::Orphan };

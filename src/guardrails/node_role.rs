@@ -4,6 +4,8 @@
 //! Everything about it is fixed here before the first write, from the deployment's policy and the request alone, so
 //! that a repeated request finds the same names and can tell its own role from anybody else's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -45,7 +47,7 @@ impl NodeRole {
     }
 }
 
-/// Permission to make a role and its profile, and to remove what was made. Only this module makes one.
+/// Permission to make a role and its profile. Only this module makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolePermit {
     role: NodeRole,
@@ -57,10 +59,77 @@ impl RolePermit {
         &self.role
     }
 
+    /// To undo what was made.
+    pub fn removal(&self) -> RemovalPermit {
+        RemovalPermit {
+            name: self.role.name.clone(),
+            policies: self.role.policies.clone(),
+        }
+    }
+
     /// The rules that were asked; all of them passed.
     pub fn passed(&self) -> &[&'static str] {
         &self.passed
     }
+}
+
+/// Permission to remove a role and its profile. Only this module makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemovalPermit {
+    name: String,
+    policies: Vec<String>,
+}
+
+impl RemovalPermit {
+    /// Name of the role and of the profile.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ARNs of the managed policies that the role has, or may have.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+}
+
+/// A role or instance profile below [`PATH`], as the sweep found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    pub name: String,
+    pub path: String,
+    /// Seconds since the epoch.
+    pub created: i64,
+    /// Value of [`DEPLOYMENT_TAG`].
+    pub deployment: Option<String>,
+    /// ARNs of the attached policies.
+    pub attached: Vec<String>,
+}
+
+/// A request that makes a role is over by then, with every repetition that it could still have.
+const ORPHANED_AFTER_SECONDS: i64 = 60 * 60;
+
+/// Permits removing what nobody uses: made by this deployment, older than an hour, and the profile of none of the
+/// compute node groups, whose profile ARNs are `used`.
+pub fn permit_removal(
+    policy: &Policy,
+    found: &Candidate,
+    used: &BTreeSet<String>,
+    now: i64,
+) -> Option<RemovalPermit> {
+    let (partition, account) = (&policy.partition, &policy.account_id);
+    let profile = format!(
+        "arn:{partition}:iam::{account}:instance-profile{PATH}{}",
+        found.name
+    );
+    let orphaned = policy.iam_admin_access
+        && found.path == PATH
+        && found.deployment.as_deref() == Some(&policy.deployment_id)
+        && now - found.created > ORPHANED_AFTER_SECONDS
+        && !used.contains(&profile);
+    orphaned.then(|| RemovalPermit {
+        name: found.name.clone(),
+        policies: found.attached.clone(),
+    })
 }
 
 /// Permission to change which managed policies a role has, and to change them back. Only this module makes one.

@@ -181,7 +181,7 @@ pub async fn unattachable(client: &Client, arns: &[String], log: &mut Vec<Downst
     found
 }
 
-async fn attached(
+pub(super) async fn attached(
     client: &Client,
     name: &str,
     log: &mut Vec<Downstream>,

@@ -21,7 +21,8 @@ use crate::{
     audit::{Opened, record::Downstream},
     error::Error,
     guardrails::node_role::{
-        AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, REGISTRATION, RolePermit,
+        AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, REGISTRATION, RemovalPermit,
+        RolePermit,
     },
     upstream,
 };
@@ -207,9 +208,8 @@ impl<'a> Roles<'a> {
 
     /// Removes what was made, last things first; `profile`: whether the profile stands too. What is not there is
     /// removed. A step that fails does not keep the others from being tried: the less is left, the better.
-    pub async fn remove(&mut self, permit: &RolePermit, profile: bool) -> Result<(), Failure> {
-        let role = permit.role();
-        let (client, name) = (self.client, role.name.as_str());
+    pub async fn remove(&mut self, permit: &RemovalPermit, profile: bool) -> Result<(), Failure> {
+        let (client, name) = (self.client, permit.name());
         let mut steps = Vec::new();
         if profile {
             let take_out = client
@@ -220,7 +220,7 @@ impl<'a> Roles<'a> {
             let delete = client.delete_instance_profile().instance_profile_name(name);
             steps.push(self.undo("DeleteInstanceProfile", delete.send()).await);
         }
-        for arn in role.policies.iter().rev() {
+        for arn in permit.policies().iter().rev() {
             steps.push(self.detach(name, arn).await);
         }
         let delete_policy = client

@@ -3,6 +3,7 @@
 
 mod faults;
 mod foreign;
+mod orphans;
 mod update;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -24,7 +24,7 @@ fn scheduled() -> Value {
     })
 }
 
-async fn sweep(world: &World) -> Value {
+pub async fn sweep(world: &World) -> Value {
     invoke_raw(&world.gateway, &scheduled(), Duration::from_secs(28))
         .await
         .unwrap()

@@ -47,13 +47,13 @@ impl World {
             .collect();
         World::with_options(Options {
             variables,
-            pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
             ..Options::default()
         })
         .await
     }
 
-    pub async fn with_options(options: Options) -> World {
+    pub async fn with_options(mut options: Options) -> World {
+        options.pcs_record = std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from);
         let stack = Stack::start(options).await.unwrap();
         let gateway = gateway(stack.variables());
         World { stack, gateway }

@@ -1,0 +1,139 @@
+//! What the sweep does with roles and profiles that this API made: nothing while they may be needed, and away with
+//! them when no group uses them any more.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::sweep::sweep;
+
+/// A folder for one test's state.
+fn folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("pcs-api-orphans-{}-{count}", std::process::id()));
+    // What a killed run left would be somebody else's state.
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+/// The same world two hours later, as far as IAM's dates tell: IAM has no call that sets them.
+async fn two_hours_later(world: World, folder: &Path, deployment: Option<&str>) -> World {
+    world.stack.stop().await;
+    let file = folder.join("iam/iam.json");
+    let mut account: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    age(&mut account, deployment);
+    fs::write(&file, account.to_string()).unwrap();
+    start_again(folder).await
+}
+
+fn age(value: &mut Value, deployment: Option<&str>) {
+    match value {
+        Value::Object(object) => {
+            let is_tag = object.get("key").is_some_and(|key| key == "pcs-api:deployment");
+            if let (true, Some(deployment)) = (is_tag, deployment) {
+                object.insert("value".to_owned(), json!(deployment));
+            }
+            for (name, member) in object {
+                match (
+                    name.as_str(),
+                    member.as_str().and_then(|text| text.parse::<Timestamp>().ok()),
+                ) {
+                    ("created", Some(created)) => {
+                        *member = json!((created - SignedDuration::from_hours(2)).to_string());
+                    }
+                    _ => age(member, deployment),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| age(item, deployment)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn options(folder: &Path) -> Options {
+    let variables = [ON, BOUNDED].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Options {
+        data_dir: Some(folder.to_owned()),
+        variables: variables.into(),
+        ..Options::default()
+    }
+}
+
+async fn start_again(folder: &Path) -> World {
+    World::with_options(options(folder)).await
+}
+
+/// A world with a group whose role was made, two hours ago.
+async fn with_an_old_role(folder: &Path, deployment: Option<&str>) -> World {
+    let world = start_with(options(folder)).await;
+    assert_eq!(world.send(&create(&["a", "b"])).await.status, 202);
+    world.settle();
+    assert_eq!(sweep(&world).await["rolesRemoved"], 0, "it is young");
+    two_hours_later(world, folder, deployment).await
+}
+
+#[tokio::test]
+async fn a_role_goes_once_its_group_is_gone() {
+    let folder = folder();
+    let world = with_an_old_role(&folder, None).await;
+    assert_eq!(sweep(&world).await["rolesRemoved"], 0, "its group runs with it");
+    the_role(&world, &["a", "b"]).await;
+
+    assert_eq!(world.send(&event("delete-compute-node-group")).await.status, 202);
+    world.settle();
+    let report = sweep(&world).await;
+    assert_eq!(
+        (&report["rolesRemoved"], &report["complete"]),
+        (&json!(1), &json!(true)),
+        "{report}"
+    );
+    nothing_is_left(&world).await;
+    let rows = world.rows().await;
+    let row = rows
+        .iter()
+        .find(|row| row["step"] == "ROLE_REMOVED")
+        .expect("a row for it");
+    assert!(row["nodeRoleArn"].as_str().unwrap().contains("AWSPCS-"), "{row}");
+    assert_eq!(sweep(&world).await["rolesRemoved"], 0);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// IAM is one per account; another deployment's sweep must leave these alone.
+#[tokio::test]
+async fn a_role_of_another_deployment_stays() {
+    let folder = folder();
+    let world = with_an_old_role(&folder, Some("zzzzzzzzzz")).await;
+    world.send(&event("delete-compute-node-group")).await;
+    world.settle();
+    assert_eq!(sweep(&world).await["rolesRemoved"], 0);
+    assert_eq!(made(&world).await.0.len(), 1);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A Region that could not be read may hold the group that uses the role.
+#[tokio::test]
+async fn nothing_is_removed_unless_every_region_was_read() {
+    let folder = folder();
+    let world = with_an_old_role(&folder, None).await;
+    world.send(&event("delete-compute-node-group")).await;
+    world.settle();
+    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+        action: Some("ListClusters".to_owned()),
+        times: 3,
+        effect: pcs_emulator::Effect::Throttle,
+    });
+    let report = sweep(&world).await;
+    assert_eq!(
+        (&report["regionsFailed"], &report["rolesRemoved"]),
+        (&json!(1), &json!(0)),
+        "{report}"
+    );
+    assert_eq!(made(&world).await.0.len(), 1);
+    fs::remove_dir_all(folder).unwrap();
+}
