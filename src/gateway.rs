@@ -28,6 +28,7 @@ use crate::{
     error::Error,
     guardrails::{self, Facts, Needs, Policy},
     iam,
+    metrics::{self, Metric},
     operations::{Action, Operation},
     pcs::{self, Answer, Failure},
     principal::Principal,
@@ -254,6 +255,9 @@ impl Gateway {
             duration_ms = u64::try_from(entry.elapsed().as_millis()).unwrap_or(u64::MAX),
             "call"
         );
+        if entry.decision == Decision::Deny {
+            metrics::count(Metric::Denied);
+        }
         if passage.opened.is_some() {
             self.audit.close(&self.clients, entry, &outcome).await;
             return result;

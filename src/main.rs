@@ -6,9 +6,11 @@ use pcs_api::{
     config::{Config, LogLevel},
     gateway::Gateway,
     lambda,
+    metrics::{self, EmbeddedMetrics},
 };
 use serde_json::value::RawValue;
 use tracing_subscriber::{
+    Layer,
     filter::{LevelFilter, Targets},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -38,10 +40,14 @@ fn log(level: LogLevel) {
     };
     let targets = Targets::new()
         .with_target("pcs_api", level)
+        .with_target(metrics::TARGET, LevelFilter::OFF)
         .with_default(level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
-        .with_current_span(false);
-    tracing_subscriber::registry().with(lines).with(targets).init();
+        .with_current_span(false)
+        .with_filter(targets);
+    // Metrics do not depend on how talkative the log is.
+    let metrics = EmbeddedMetrics.with_filter(Targets::new().with_target(metrics::TARGET, LevelFilter::INFO));
+    tracing_subscriber::registry().with(lines).with(metrics).init();
 }

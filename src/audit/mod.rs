@@ -13,7 +13,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::{aws::Clients, config::AuditConfig, error::Error};
+use crate::{
+    aws::Clients,
+    config::AuditConfig,
+    error::Error,
+    metrics::{self, Metric},
+};
 
 use record::{Entry, Outcome, Stage, Step};
 
@@ -49,6 +54,7 @@ impl Audit {
         match self.put(clients, entry, stage, None, OPEN_TIMEOUT).await {
             Ok(()) => Ok(Opened { _private: () }),
             Err(reason) => {
+                metrics::count(Metric::AuditUnavailable);
                 tracing::error!(event_id = %entry.event_id, reason, "AUDIT_UNAVAILABLE");
                 Err(Error::AuditUnavailable)
             }
@@ -69,6 +75,7 @@ impl Audit {
             .put(clients, entry, stage, Some(outcome), CLOSE_TIMEOUT)
             .await
         {
+            metrics::count(Metric::AuditIncomplete);
             tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
         }
     }
@@ -77,6 +84,9 @@ impl Audit {
     pub async fn step(&self, clients: &Clients, entry: &mut Entry, what: Step, _opened: &Opened) {
         let (event_id, operation) = (entry.event_id, entry.operation_name());
         let role = entry.node_role.as_deref();
+        if what == Step::GuardrailDrift {
+            metrics::count(Metric::GuardrailDrift);
+        }
         if what.is_alarm() {
             tracing::warn!(%event_id, operation, role, "{}", what.name());
         } else {
@@ -84,6 +94,7 @@ impl Audit {
         }
         let stage = entry.next_step(what);
         if let Err(reason) = self.put(clients, entry, stage, None, CLOSE_TIMEOUT).await {
+            metrics::count(Metric::AuditIncomplete);
             tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
         }
     }
@@ -98,6 +109,7 @@ impl Audit {
         self.put(clients, entry, stage, Some(outcome), OPEN_TIMEOUT)
             .await
             .map_err(|reason| {
+                metrics::count(Metric::AuditUnavailable);
                 tracing::error!(event_id = %entry.event_id, reason, "AUDIT_UNAVAILABLE");
                 Error::AuditUnavailable
             })

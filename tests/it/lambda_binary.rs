@@ -4,10 +4,12 @@
 
 use std::{env, path::PathBuf};
 
+use iam_emulator::{Role, Seed};
 use serde_json::{Value, json};
 
 use crate::{
     runtime_api::Function,
+    sweep::scheduled,
     world::{Answer, World, answer, event, rows, with_body, with_query},
 };
 
@@ -250,6 +252,35 @@ async fn secrets_and_bodies_are_not_logged() {
     ] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
+}
+
+/// What alarms stand on is counted in CloudWatch's embedded metric format, however quiet the log is.
+#[tokio::test]
+async fn denials_and_drift_are_counted() {
+    let world = World::with(&[("PCS_API_LOG_LEVEL", "ERROR")]).await;
+    let function = Function::start(&binary(), world.stack.variables()).await;
+    world.node_group().await;
+    function.invoke(&event("refused-unknown-profile")).await.unwrap();
+    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
+    world.stack.iam_emulator.seed(Seed::new().role(worse)).unwrap();
+    function.invoke(&scheduled()).await.unwrap();
+    function.invoke(&event("list-clusters")).await.unwrap();
+    let log = function.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for name in ["Denied", "GuardrailDrift"] {
+        let line = lines
+            .iter()
+            .find(|line| line[name] == 1)
+            .unwrap_or_else(|| panic!("{name}: {log}"));
+        let metrics = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(metrics["Namespace"], "PcsApi");
+        assert_eq!(metrics["Metrics"], json!([{"Name": name, "Unit": "Count"}]));
+        assert!(line["_aws"]["Timestamp"].is_i64());
+    }
+    assert_eq!(lines.len(), 2, "{log}");
 }
 
 /// Nothing defaults to open: a missing variable stops the start and is named.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::world::{TABLE, World, dynamodb, event, invoke_raw, with_query};
 
 /// EventBridge's documented example.
-fn scheduled() -> Value {
+pub fn scheduled() -> Value {
     json!({
         "version": "0",
         "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
