@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client, error::SdkError, operation::put_item::PutItemError, types::AttributeValue};
 
-use super::record::{Row, Stage};
+use super::record::{Stage, row::Row};
 
 type Item = HashMap<String, AttributeValue>;
 

@@ -20,7 +20,7 @@ use crate::{
     metrics::{self, Metric},
 };
 
-use record::{Entry, Outcome, Stage, Step};
+use record::{Entry, Outcome, Stage, Step, row};
 
 /// An audit table that hangs must not hold a call for longer.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -123,7 +123,7 @@ impl Audit {
         outcome: Option<&Outcome>,
         limit: Duration,
     ) -> Result<(), &'static str> {
-        let row = record::row(entry, stage, outcome, self.config.retention_days);
+        let row = row::build(entry, stage, outcome, self.config.retention_days);
         timeout(
             limit,
             Box::pin(dynamodb::put(clients.dynamodb(), &self.config.table, row)),

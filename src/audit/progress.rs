@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::{Audit, dynamodb, record};
+use super::{Audit, dynamodb, record::row};
 use crate::{aws::Clients, error::Error};
 
 type Item = HashMap<String, AttributeValue>;
@@ -49,7 +49,7 @@ impl Audit {
 
     pub async fn record_progress(&self, clients: &Clients, progress: &Progress) -> Result<(), Error> {
         let now = Timestamp::now();
-        let expires = record::expires(now, self.config.retention_days);
+        let expires = row::expires(now, self.config.retention_days);
         let mut row = vec![
             ("pk", AttributeValue::S(PROGRESS_KEY.to_owned())),
             ("sk", AttributeValue::S(format!("{now:.9}"))),
@@ -79,8 +79,8 @@ impl Audit {
         until: Timestamp,
     ) -> Result<u32, Error> {
         let mut closed = 0;
-        for shard in 0..record::TIME_SHARDS {
-            let key = record::time_key(hour, shard);
+        for shard in 0..row::TIME_SHARDS {
+            let key = row::time_key(hour, shard);
             let opened = dynamodb::received(clients.dynamodb(), &self.config.table, &key)
                 .await
                 .map_err(unavailable)?;
@@ -112,7 +112,7 @@ impl Audit {
             return Ok(false);
         }
         tracing::warn!(event_id = text(&item, "eventId"), "AUDIT_CLOSED_BY_SWEEP");
-        dynamodb::put_item(clients.dynamodb(), table, record::unknown(item))
+        dynamodb::put_item(clients.dynamodb(), table, row::unknown(item))
             .await
             .map_err(unavailable)?;
         Ok(true)
