@@ -147,7 +147,7 @@ impl Error {
                     .iter()
                     .map(|violation| violation.message.as_str())
                     .collect();
-                format!("refused before anything happened: {}", told.join("; "))
+                format!("the guardrails refuse this request: {}", told.join("; "))
             }
             Error::Caller(reason) => format!("the caller could not be established: {reason}"),
             Error::UpstreamAccessDenied => {
