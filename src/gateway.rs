@@ -252,6 +252,8 @@ impl Gateway {
             operation = entry.operation_name(),
             status = outcome.status,
             code = outcome.error_code,
+            // A read that succeeds has no row after its answer; this line joins it to PCS's own trail.
+            downstream_request_id = entry.downstream.last().and_then(|call| call.request_id.as_deref()),
             duration_ms = u64::try_from(entry.elapsed().as_millis()).unwrap_or(u64::MAX),
             "call"
         );

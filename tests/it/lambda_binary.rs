@@ -254,6 +254,29 @@ async fn secrets_and_bodies_are_not_logged() {
     }
 }
 
+/// The one line of a read joins its row (by event id) to PCS's own trail (by PCS's request id).
+#[tokio::test]
+async fn a_call_is_one_line_with_the_ids_to_follow_it_by() {
+    let world = World::with(&[("PCS_API_LOG_LEVEL", "INFO")]).await;
+    let function = Function::start(&binary(), world.stack.variables()).await;
+    function.invoke(&event("list-clusters")).await.unwrap();
+    let row = world.rows().await.pop().unwrap();
+    function.invoke(&event("refused-unknown-route")).await.unwrap();
+    let log = function.log();
+    let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&line["event_id"], &line["status"]),
+        (&row["eventId"], &json!(200)),
+        "{log}"
+    );
+    assert!(
+        line["downstream_request_id"]
+            .as_str()
+            .is_some_and(|id| !id.is_empty()),
+        "{log}"
+    );
+}
+
 /// What alarms stand on is counted in CloudWatch's embedded metric format, however quiet the log is.
 #[tokio::test]
 async fn denials_and_drift_are_counted() {
