@@ -6,7 +6,7 @@
 //! (`gateway/node_role.rs`).
 //!
 //! Steps do not branch on the operation; what differs between operations is data. The one order that matters is
-//! kept by types: `pcs::call` takes a `Permit`, which only `guardrails::decide` makes, and an `Opened`, which only
+//! kept by types: `pcs::call` takes a `Permit`, which only `guardrails` makes, and an `Opened`, which only
 //! `Audit::open` makes.
 
 mod node_role;

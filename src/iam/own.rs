@@ -12,10 +12,17 @@ use crate::{
     guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH},
 };
 
-/// Roles below [`PATH`] that were created before `before` (seconds since the epoch), and profiles without a role.
+/// Roles below [`PATH`] that were created before `before` (seconds since the epoch), and profiles without
+/// a role; each name once.
 pub async fn candidates(client: &Client, before: i64) -> Result<Vec<Candidate>, Unavailable> {
-    let (roles, profiles) = try_join(roles(client, before), empty_profiles(client, before)).await?;
-    Ok(roles.into_iter().chain(profiles).collect())
+    let (mut found, profiles) = try_join(roles(client, before), empty_profiles(client, before)).await?;
+    // A profile that a role did not get into yet goes together with the role of its name.
+    for profile in profiles {
+        if !found.iter().any(|role| role.name == profile.name) {
+            found.push(profile);
+        }
+    }
+    Ok(found)
 }
 
 async fn roles(client: &Client, before: i64) -> Result<Vec<Candidate>, Unavailable> {

@@ -21,6 +21,32 @@ const READS: [&str; 2] = ["Get", "List"];
 pub struct World {
     pub stack: Stack,
     pub gateway: Gateway,
+    #[expect(dead_code, reason = "looks at the calls when it is dropped")]
+    forbidden: ForbiddenWrites,
+}
+
+/// Where the deployment makes no roles, nothing in a whole test may write to IAM: looked at when the world ends.
+struct ForbiddenWrites {
+    iam: iam_emulator::Emulator,
+    are_forbidden: bool,
+}
+
+impl Drop for ForbiddenWrites {
+    fn drop(&mut self) {
+        let writes = self
+            .iam
+            .calls()
+            .into_iter()
+            .filter(iam_emulator::ReceivedCall::is_write);
+        let writes: Vec<String> = writes.map(|call| call.action).collect();
+        if !std::thread::panicking() && self.are_forbidden {
+            assert_eq!(
+                writes,
+                Vec::<String>::new(),
+                "written to IAM without EnableIamAdminAccess"
+            );
+        }
+    }
 }
 
 /// An answer, with its body parsed.
@@ -56,7 +82,19 @@ impl World {
         options.pcs_record = std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from);
         let stack = Stack::start(options).await.unwrap();
         let gateway = gateway(stack.variables());
-        World { stack, gateway }
+        let makes_roles = stack
+            .variables()
+            .get("PCS_API_ENABLE_IAM_ADMIN_ACCESS")
+            .is_some_and(|on| on == "true");
+        let forbidden = ForbiddenWrites {
+            iam: stack.iam_emulator.clone(),
+            are_forbidden: !makes_roles,
+        };
+        World {
+            stack,
+            gateway,
+            forbidden,
+        }
     }
 
     pub async fn send(&self, event: &Value) -> Answer {

@@ -137,3 +137,44 @@ async fn nothing_is_removed_unless_every_region_was_read() {
     assert_eq!(made(&world).await.0.len(), 1);
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// Whatever step a request got stuck at, and whether or not it could be taken back: nobody comes again, and nothing
+/// stays for good.
+#[tokio::test]
+async fn what_a_stuck_request_left_is_removed() {
+    for stuck_at in [
+        "PutRolePolicy",
+        "AttachRolePolicy",
+        "CreateInstanceProfile",
+        "AddRoleToInstanceProfile",
+        "DeleteRole",
+    ] {
+        let folder = folder();
+        let world = start_with(options(&folder)).await;
+        world.stack.iam_emulator.inject(iam_emulator::Fault {
+            action: Some(stuck_at.to_owned()),
+            times: 100,
+            effect: iam_emulator::Effect::Error {
+                status: http::StatusCode::INTERNAL_SERVER_ERROR,
+                code: "ServiceFailure".to_owned(),
+                message: "try again".to_owned(),
+            },
+        });
+        // PCS refuses for good, so that the last of them is stuck while it takes the role back.
+        world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+            action: Some("CreateComputeNodeGroup".to_owned()),
+            times: 1,
+            effect: pcs_emulator::Effect::Error {
+                status: http::StatusCode::BAD_REQUEST,
+                code: "ValidationException".to_owned(),
+                message: "no".to_owned(),
+            },
+        });
+        assert!(world.send(&create(&["a", "b"])).await.status >= 400, "{stuck_at}");
+        assert_eq!(made(&world).await.0.len(), 1, "{stuck_at}: a role is left");
+        let world = two_hours_later(world, &folder, None).await;
+        assert_eq!(sweep(&world).await["rolesRemoved"], 1, "{stuck_at}");
+        nothing_is_left(&world).await;
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
