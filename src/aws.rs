@@ -40,6 +40,10 @@ const DYNAMODB: Patience = Patience {
     attempts: 2,
     attempt: Duration::from_secs(1),
 };
+const KMS: Patience = Patience {
+    attempts: 3,
+    attempt: Duration::from_secs(2),
+};
 
 /// The clients of one execution environment.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ pub struct Clients {
     pcs: OnceLock<aws_sdk_pcs::Client>,
     iam: OnceLock<aws_sdk_iam::Client>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    kms: OnceLock<aws_sdk_kms::Client>,
 }
 
 impl Clients {
@@ -65,6 +70,7 @@ impl Clients {
             pcs: OnceLock::new(),
             iam: OnceLock::new(),
             dynamodb: OnceLock::new(),
+            kms: OnceLock::new(),
         }
     }
 
@@ -93,6 +99,15 @@ impl Clients {
             let mut builder = aws_sdk_dynamodb::config::Builder::from(&shared);
             builder.set_endpoint_url(self.config.dynamodb_endpoint.clone());
             aws_sdk_dynamodb::Client::from_conf(builder.build())
+        })
+    }
+
+    pub fn kms(&self) -> &aws_sdk_kms::Client {
+        self.kms.get_or_init(|| {
+            let shared = self.shared(&KMS);
+            let mut builder = aws_sdk_kms::config::Builder::from(&shared);
+            builder.set_endpoint_url(self.config.kms_endpoint.clone());
+            aws_sdk_kms::Client::from_conf(builder.build())
         })
     }
 

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 use crate::{
     contract,
     guardrails::{Policy, allowlist::Allowlist, boundary::Boundary, lifecycle_scripts::LifecycleScripts},
@@ -63,6 +66,8 @@ impl Regions {
 pub struct AuditConfig {
     pub table: String,
     pub retention_days: u16,
+    /// ARN of the KMS key that signs the hourly digests; `None` leaves them unsigned.
+    pub signing_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +88,7 @@ pub struct AwsConfig {
     pub pcs_endpoint: Option<String>,
     pub iam_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
+    pub kms_endpoint: Option<String>,
 }
 
 impl fmt::Debug for AwsConfig {
@@ -92,6 +98,7 @@ impl fmt::Debug for AwsConfig {
             .field("pcs_endpoint", &self.pcs_endpoint)
             .field("iam_endpoint", &self.iam_endpoint)
             .field("dynamodb_endpoint", &self.dynamodb_endpoint)
+            .field("kms_endpoint", &self.kms_endpoint)
             .finish_non_exhaustive()
     }
 }
@@ -132,6 +139,21 @@ impl Config {
             }),
             _ => Err(ConfigError(read.errors)),
         }
+    }
+}
+
+impl Config {
+    /// SHA-256, in hexadecimal, of what decides and what is recorded: the deployment, the guardrails as
+    /// `GET /v1/guardrails` answers them, the retention and the signing key, as JSON with sorted keys.
+    pub fn hash(&self) -> String {
+        let decides = json!({
+            "apiId": self.deployment.rest_api_id,
+            "stage": self.deployment.stage,
+            "guardrails": self.policy.describe(&self.regions).remove("guardrails"),
+            "retentionDays": self.audit.retention_days,
+            "signingKey": self.audit.signing_key,
+        });
+        crate::hex(&Sha256::digest(decides.to_string()))
     }
 }
 
@@ -229,9 +251,15 @@ impl Reader<'_> {
             "a number of days from 1 to 3653",
             |v| v.parse().ok().filter(|days| (1..=3653).contains(days)),
         );
+        let signing_key = self.checked(
+            "PCS_API_AUDIT_SIGNING_KEY",
+            "the ARN of a KMS key, or empty for digests without a signature",
+            |v| v.is_empty() || (v.starts_with("arn:aws") && v.contains(":kms:") && v.contains(":key/")),
+        );
         Some(AuditConfig {
             table,
             retention_days: days?,
+            signing_key: Some(signing_key).filter(|key| !key.is_empty()),
         })
     }
 
@@ -245,6 +273,7 @@ impl Reader<'_> {
             pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS"),
             iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM"),
             dynamodb_endpoint: self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            kms_endpoint: self.endpoint("AWS_ENDPOINT_URL_KMS"),
         }
     }
 
@@ -302,6 +331,7 @@ mod tests {
             ("PCS_API_STAGE", "prod"),
             ("PCS_API_AUDIT_TABLE", "pcs-api-audit"),
             ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
+            ("PCS_API_AUDIT_SIGNING_KEY", ""),
             ("PCS_API_ADDITIONAL_IAM_POLICIES", ""),
             ("PCS_API_PERMISSIONS_BOUNDARY", ""),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
@@ -341,6 +371,7 @@ mod tests {
             ("PCS_API_AUDIT_TABLE", "ab"),
             ("PCS_API_AUDIT_RETENTION_DAYS", "0"),
             ("PCS_API_AUDIT_RETENTION_DAYS", "4000"),
+            ("PCS_API_AUDIT_SIGNING_KEY", "alias/audit"),
             ("PCS_API_ADDITIONAL_IAM_POLICIES", "*"),
             ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "yes"),

@@ -62,11 +62,12 @@ impl Gateway {
 
     /// With clients made elsewhere.
     pub fn with_clients(config: Config, clients: Clients) -> Gateway {
+        let config_hash = config.hash();
         Gateway {
             deployment: config.deployment,
             regions: config.regions,
             policy: config.policy,
-            audit: Audit::new(config.audit),
+            audit: Audit::new(config.audit, config_hash),
             clients,
         }
     }

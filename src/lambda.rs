@@ -7,6 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use lambda_http::{
     aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse},
     http::{HeaderMap, HeaderName, HeaderValue},
@@ -39,7 +40,7 @@ pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> Res
     let deadline = deadline(event.context.deadline());
     let request_id = &event.context.request_id;
     if is_scheduled(event.payload.get()) {
-        let swept = Box::pin(gateway.sweep(request_id, deadline)).await;
+        let swept = Box::pin(gateway.sweep(request_id, Timestamp::now(), deadline)).await;
         return swept
             .map(Reply::Sweep)
             .map_err(|error| SweepFailed(error.message()));

@@ -1,5 +1,5 @@
-//! The closed set of what this API does. An operation is data: its PCS action, its place in the contract, the
-//! kind of resource it names. There is no handler per PCS action; what the gateway answers itself is told apart.
+//! The closed set of what this API does. An operation is data: its PCS action and its place in the
+//! contract. There is no handler per PCS action; what the gateway answers itself is told apart.
 
 use crate::contract;
 
@@ -36,18 +36,6 @@ pub enum Action {
     RegisterComputeNodeGroupInstance,
 }
 
-/// The kind of resource an operation names, as the audit writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceType {
-    /// No single resource: a list over the account and Region, or the deployment itself.
-    Account,
-    Cluster,
-    ComputeNodeGroup,
-    Queue,
-    /// Whatever `resourceArn` names.
-    Tagged,
-}
-
 impl Operation {
     pub fn all() -> impl Iterator<Item = Operation> {
         Action::ALL
@@ -66,14 +54,6 @@ impl Operation {
     /// Whether the operation changes anything: it is then recorded before it happens.
     pub fn is_mutation(self) -> bool {
         contract::route(self).mutation
-    }
-
-    /// What the operation is about.
-    pub fn resource_type(self) -> ResourceType {
-        match self {
-            Operation::Pcs(action) => action.resource_type(),
-            Operation::GetGuardrails => ResourceType::Account,
-        }
     }
 }
 
@@ -122,41 +102,6 @@ impl Action {
             Action::TagResource => "TagResource",
             Action::UntagResource => "UntagResource",
             Action::RegisterComputeNodeGroupInstance => "RegisterComputeNodeGroupInstance",
-        }
-    }
-
-    /// What the action is about.
-    pub fn resource_type(self) -> ResourceType {
-        match self {
-            Action::ListClusters => ResourceType::Account,
-            Action::CreateCluster
-            | Action::GetCluster
-            | Action::UpdateCluster
-            | Action::DeleteCluster
-            | Action::ListComputeNodeGroups
-            | Action::ListQueues
-            | Action::RegisterComputeNodeGroupInstance => ResourceType::Cluster,
-            Action::CreateComputeNodeGroup
-            | Action::GetComputeNodeGroup
-            | Action::UpdateComputeNodeGroup
-            | Action::DeleteComputeNodeGroup => ResourceType::ComputeNodeGroup,
-            Action::CreateQueue | Action::GetQueue | Action::UpdateQueue | Action::DeleteQueue => {
-                ResourceType::Queue
-            }
-            Action::ListTagsForResource | Action::TagResource | Action::UntagResource => ResourceType::Tagged,
-        }
-    }
-}
-
-impl ResourceType {
-    /// The word in resource ARNs and audit keys.
-    pub fn name(self) -> &'static str {
-        match self {
-            ResourceType::Account => "account",
-            ResourceType::Cluster => "cluster",
-            ResourceType::ComputeNodeGroup => "computenodegroup",
-            ResourceType::Queue => "queue",
-            ResourceType::Tagged => "arn",
         }
     }
 }

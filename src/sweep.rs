@@ -1,8 +1,9 @@
 //! The scheduled sweep: what a call could not finish, and what changed since it was decided.
 //!
-//! EventBridge invokes the function once an hour. The sweep closes audit records that their call left open, and holds
-//! the role behind every compute node group against the guardrails again, because roles change after they were
-//! accepted. Roles that this API made and no group uses any more are removed. It stops in time, and the next one goes on where it stopped: progress is a row of the audit table.
+//! EventBridge invokes the function once an hour. The sweep closes audit records that their call left open, writes the
+//! digests of past hours, and holds the role behind every compute node group against the guardrails again, because
+//! roles change after they were accepted. Roles that this API made and no group uses any more are removed. It stops
+//! in time, and the next one goes on where it stopped: progress is a row of the audit table.
 
 use std::collections::BTreeSet;
 
@@ -36,6 +37,8 @@ const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub records_closed: u32,
+    /// Hours of the audit that now have their digest.
+    pub hours_digested: u32,
     pub node_groups_checked: u32,
     pub node_groups_drifted: u32,
     /// Roles that this API made and no group uses.
@@ -48,14 +51,20 @@ pub struct Report {
 
 impl Gateway {
     /// Sweeps until done or until `deadline`.
-    pub async fn sweep(&self, lambda_request_id: &str, deadline: Instant) -> Result<Report, Error> {
+    /// `now` is the time that hours and ages are reckoned from.
+    pub async fn sweep(
+        &self,
+        lambda_request_id: &str,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Report, Error> {
         let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id);
         entry.task = Some("Sweep");
         entry.decision = Decision::Allow;
         let opened = self.audit.open(&self.clients, &entry).await?;
         let mut report = Report::default();
         let result = self
-            .sweep_on_record(&mut entry, &opened, &mut report, deadline)
+            .sweep_on_record(&mut entry, &opened, &mut report, now, deadline)
             .await;
         let (status, error) = match &result {
             Ok(()) => (200, None),
@@ -76,17 +85,20 @@ impl Gateway {
         entry: &mut Entry,
         opened: &Opened,
         report: &mut Report,
+        now: Timestamp,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let now = Timestamp::now();
         let last = self.audit.progress(&self.clients).await?;
-        let mut progress = last.unwrap_or(Progress {
-            closed_until: now - FIRST_LOOK_BACK,
-            next_region: None,
-        });
-        let records_done = self
+        let mut progress = last.unwrap_or(Progress::first(now - FIRST_LOOK_BACK));
+        let closed_before = progress.closed_until;
+        let mut records_done = self
             .close_records(&mut progress, now - ABANDONED_AFTER, report, deadline)
             .await;
+        if let Ok(true) = records_done {
+            records_done = self
+                .digest_hours(&mut progress, closed_before, now, report, deadline)
+                .await;
+        }
         let mut used = BTreeSet::new();
         let regions_done = match records_done {
             Ok(true) => {
@@ -101,7 +113,7 @@ impl Gateway {
             self.remove_orphans(&used, now, entry, opened, report, deadline)
                 .await;
         }
-        self.audit.record_progress(&self.clients, &progress).await?;
+        self.audit.record_progress(&self.clients, &progress, now).await?;
         records_done.map(|_| ())
     }
 
@@ -127,6 +139,27 @@ impl Gateway {
                 return Ok(true);
             }
             progress.closed_until = next_hour;
+        }
+    }
+
+    /// Writes the digests of the hours that the sweep before this one closed; `false` when time ran out first.
+    async fn digest_hours(
+        &self,
+        progress: &mut Progress,
+        until: Timestamp,
+        now: Timestamp,
+        report: &mut Report,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        loop {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let next = self.audit.digest_next_hour(&self.clients, progress, until, now);
+            if !next.await? {
+                return Ok(true);
+            }
+            report.hours_digested += 1;
         }
     }
 

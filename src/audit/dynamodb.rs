@@ -1,41 +1,46 @@
-//! The append-only write, and the reads of the sweep. `attribute_not_exists` makes a second write of the same row fail instead of replace it;
-//! the function's role has no action that could change or remove one.
+//! The append-only write, and the reads of the sweep and of queries. `attribute_not_exists` makes a second write of
+//! the same row fail instead of replace it; the function's role has no action that could change or remove one.
 
-use std::collections::HashMap;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
+};
 
-use aws_sdk_dynamodb::{Client, error::SdkError, operation::put_item::PutItemError, types::AttributeValue};
+use super::{chain::Item, digest::Leaf, record::Stage};
 
-use super::record::{Stage, row::Row};
-
-type Item = HashMap<String, AttributeValue>;
-
-/// Writes one row; the error says why in words for the log.
-pub async fn put(client: &Client, table: &str, row: Row) -> Result<(), &'static str> {
-    put_item(
-        client,
-        table,
-        row.into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
-    .await
-}
-
-/// As [`put`], for a row that was read from the table.
-pub async fn put_item(client: &Client, table: &str, item: Item) -> Result<(), &'static str> {
+/// Writes one row, linked already; the error says why in words for the log.
+///
+/// An answer that names no consumed capacity did not come from DynamoDB, whatever its status, and is no proof of a
+/// record. A row that is there already with this very hash is our own, whose first answer was lost.
+pub async fn put(client: &Client, table: &str, row: Item) -> Result<(), &'static str> {
+    let hash = row.get("rowHash").cloned();
     let written = client
         .put_item()
         .table_name(table)
-        .set_item(Some(item))
+        .set_item(Some(row))
         .condition_expression("attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .send()
         .await;
     match written {
-        Ok(_) => Ok(()),
+        Ok(output) if output.consumed_capacity().is_some() => Ok(()),
+        Ok(_) => Err("what answered for the audit table did not confirm the row"),
+        Err(SdkError::ServiceError(context)) if is_there(context.err(), hash.as_ref()) => Ok(()),
         Err(SdkError::ServiceError(context)) => Err(reason(context.err())),
         Err(SdkError::TimeoutError(_)) => Err("the audit table did not answer in time"),
         Err(_) => Err("the audit table could not be reached"),
     }
+}
+
+/// Whether the row that was refused is in the table already, with this hash.
+fn is_there(error: &PutItemError, hash: Option<&AttributeValue>) -> bool {
+    let PutItemError::ConditionalCheckFailedException(found) = error else {
+        return false;
+    };
+    hash.is_some() && found.item().and_then(|item| item.get("rowHash")) == hash
 }
 
 /// The row with the highest sort key of a partition.
@@ -49,10 +54,7 @@ pub async fn newest(client: &Client, table: &str, pk: AttributeValue) -> Result<
         .scan_index_forward(false)
         .limit(1)
         .consistent_read(true);
-    let page = query
-        .send()
-        .await
-        .map_err(|_| "the audit table could not be read")?;
+    let page = query.send().await.map_err(|_| UNREADABLE)?;
     Ok(page.items.unwrap_or_default().pop())
 }
 
@@ -69,25 +71,113 @@ pub async fn received(client: &Client, table: &str, by_time: &str) -> Result<Vec
     let mut pages = query.into_paginator().items().send();
     let mut items = Vec::new();
     while let Some(item) = pages.next().await {
-        items.push(item.map_err(|_| "the audit table could not be read")?);
+        items.push(item.map_err(|_| UNREADABLE)?);
     }
     Ok(items)
 }
 
-/// Whether a record has a closing row.
-pub async fn is_closed(client: &Client, table: &str, pk: AttributeValue) -> Result<bool, &'static str> {
+/// A stretch of a partition of an index, both ends included.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    pub index: &'a str,
+    pub key: &'a str,
+    pub low: &'a str,
+    pub high: &'a str,
+}
+
+/// Rows of the range in falling order of `at`, and where to go on, if there are more.
+pub async fn index_page(
+    client: &Client,
+    table: &str,
+    range: Range<'_>,
+    after: Option<Item>,
+    limit: i32,
+) -> Result<(Vec<Item>, Option<Item>), &'static str> {
+    if range.low > range.high {
+        return Ok((Vec::new(), None));
+    }
+    let text = |value: &str| AttributeValue::S(value.to_owned());
     let page = client
         .query()
         .table_name(table)
-        .key_condition_expression("pk = :pk AND begins_with(sk, :closing)")
-        .expression_attribute_values(":pk", pk)
-        .expression_attribute_values(":closing", AttributeValue::S("9#".to_owned()))
-        .consistent_read(true)
+        .index_name(range.index)
+        .key_condition_expression("#key = :key AND #at BETWEEN :low AND :high")
+        .expression_attribute_names("#key", range.index)
+        .expression_attribute_names("#at", "at")
+        .expression_attribute_values(":key", text(range.key))
+        .expression_attribute_values(":low", text(range.low))
+        .expression_attribute_values(":high", text(range.high))
+        .scan_index_forward(false)
+        .set_exclusive_start_key(after)
+        .limit(limit)
         .send()
         .await
-        .map_err(|_| "the audit table could not be read")?;
-    Ok(page.count > 0)
+        .map_err(|_| UNREADABLE)?;
+    Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
 }
+
+/// All rows of a partition, in the order of the sort key.
+pub async fn partition(client: &Client, table: &str, pk: AttributeValue) -> Result<Vec<Item>, &'static str> {
+    let query = client
+        .query()
+        .table_name(table)
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", pk)
+        .consistent_read(true);
+    let mut pages = query.into_paginator().items().send();
+    let mut rows = Vec::new();
+    while let Some(row) = pages.next().await {
+        rows.push(row.map_err(|_| UNREADABLE)?);
+    }
+    Ok(rows)
+}
+
+/// What the digest says of the rows under a key of the time index, in the order of `at`; `take` gets each.
+pub async fn leaves(
+    client: &Client,
+    table: &str,
+    by_time: &str,
+    mut take: impl FnMut(Leaf),
+) -> Result<(), &'static str> {
+    let query = client
+        .query()
+        .table_name(table)
+        .index_name("byTime")
+        .key_condition_expression("byTime = :key")
+        .projection_expression("#at, sk, rowHash, chainId, chainSeq, expires")
+        .expression_attribute_names("#at", "at")
+        .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()));
+    let mut pages = query.into_paginator().items().send();
+    while let Some(item) = pages.next().await {
+        take(leaf(&item.map_err(|_| UNREADABLE)?));
+    }
+    Ok(())
+}
+
+/// A row without an attribute was not written by us; it gets a leaf that fits no row of ours, and must not stop the
+/// digest.
+pub fn leaf(row: &Item) -> Leaf {
+    let text = |name: &str| {
+        let value = row.get(name).and_then(|value| value.as_s().ok());
+        value.cloned().unwrap_or_default()
+    };
+    let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
+    Leaf {
+        at: text("at"),
+        sk: text("sk"),
+        row_hash: text("rowHash"),
+        chain_id: Some(text("chainId"))
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| "NONE".to_owned()),
+        chain_seq: number("chainSeq").unwrap_or_default(),
+        expires: row
+            .get("expires")
+            .and_then(|value| value.as_n().ok()?.parse().ok())
+            .unwrap_or(i64::MAX),
+    }
+}
+
+const UNREADABLE: &str = "the audit table could not be read";
 
 fn reason(error: &PutItemError) -> &'static str {
     if error.is_conditional_check_failed_exception() {

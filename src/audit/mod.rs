@@ -4,9 +4,15 @@
 //! leaves one row, READ, before PCS is asked; only if it then fails a COMPLETE row follows with the truth, so a READ
 //! row alone means that the answer was released. A call refused before any AWS call leaves one COMPLETE row. A
 //! record that cannot be opened refuses the call; one that cannot be closed never changes the answer.
+//!
+//! Rows are linked into a chain (`chain.rs`), and hours are summed up (`digest.rs`), so that `pcs-api-audit verify`
+//! can prove that nothing was changed or taken away.
 
+pub mod chain;
+pub mod digest;
 mod dynamodb;
 pub mod progress;
+pub mod query;
 pub mod record;
 
 use std::time::Duration;
@@ -20,7 +26,11 @@ use crate::{
     metrics::{self, Metric},
 };
 
-use record::{Entry, Outcome, Stage, Step, row};
+use chain::{Chain, Item};
+use record::{
+    Entry, Outcome, Stage, Step,
+    row::{self, Common},
+};
 
 /// An audit table that hangs must not hold a call for longer.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -37,11 +47,18 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Audit {
     config: AuditConfig,
+    config_hash: String,
+    chain: Chain,
 }
 
 impl Audit {
-    pub fn new(config: AuditConfig) -> Audit {
-        Audit { config }
+    /// `config_hash`: of the configuration that decides and records, in every row.
+    pub fn new(config: AuditConfig, config_hash: String) -> Audit {
+        Audit {
+            config,
+            config_hash,
+            chain: Chain::begin(),
+        }
     }
 
     /// Writes the opening row. Without it nothing may happen.
@@ -71,12 +88,17 @@ impl Audit {
         } else {
             Stage::Complete
         };
-        if let Err(reason) = self
-            .put(clients, entry, stage, Some(outcome), CLOSE_TIMEOUT)
-            .await
-        {
-            metrics::count(Metric::AuditIncomplete);
-            tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
+        let closing = self.put(clients, entry, stage, Some(outcome), CLOSE_TIMEOUT);
+        let identified = async {
+            if entry.cluster_answered().is_none() {
+                return Ok(());
+            }
+            self.put(clients, entry, Stage::Identified, Some(outcome), CLOSE_TIMEOUT)
+                .await
+        };
+        let (closing, identified) = tokio::join!(closing, identified);
+        if let Err(reason) = closing.and(identified) {
+            incomplete(entry, reason);
         }
     }
 
@@ -94,8 +116,7 @@ impl Audit {
         }
         let stage = entry.next_step(what);
         if let Err(reason) = self.put(clients, entry, stage, None, CLOSE_TIMEOUT).await {
-            metrics::count(Metric::AuditIncomplete);
-            tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
+            incomplete(entry, reason);
         }
     }
 
@@ -104,7 +125,7 @@ impl Audit {
         let stage = if outcome.panicked {
             Stage::Panic
         } else {
-            Stage::Complete
+            Stage::Refused
         };
         self.put(clients, entry, stage, Some(outcome), OPEN_TIMEOUT)
             .await
@@ -123,12 +144,27 @@ impl Audit {
         outcome: Option<&Outcome>,
         limit: Duration,
     ) -> Result<(), &'static str> {
-        let row = row::build(entry, stage, outcome, self.config.retention_days);
-        timeout(
-            limit,
-            Box::pin(dynamodb::put(clients.dynamodb(), &self.config.table, row)),
-        )
-        .await
-        .unwrap_or(Err("the audit table did not answer in time"))
+        let common = Common {
+            config_hash: &self.config_hash,
+            retention_days: self.config.retention_days,
+        };
+        let row = row::build(entry, stage, outcome, common);
+        timeout(limit, self.write(clients, row))
+            .await
+            .unwrap_or(Err("the audit table did not answer in time"))
     }
+
+    /// THE write: every row of the table is linked and put here, whoever it is for. A write that fails, or is given
+    /// up, leaves its number declared in the chain.
+    async fn write(&self, clients: &Clients, mut row: Item) -> Result<(), &'static str> {
+        let link = self.chain.link(&mut row);
+        Box::pin(dynamodb::put(clients.dynamodb(), &self.config.table, row)).await?;
+        link.acknowledge();
+        Ok(())
+    }
+}
+
+fn incomplete(entry: &Entry, reason: &'static str) {
+    metrics::count(Metric::AuditIncomplete);
+    tracing::error!(event_id = %entry.event_id, reason, "AUDIT_INCOMPLETE");
 }

@@ -24,8 +24,12 @@ pub enum Stage {
         number: u8,
         what: Step,
     },
+    /// The only row of a call that was refused before it was opened.
+    Refused,
     Complete,
     Panic,
+    /// The closing row once more, for those who look for the cluster by the id that only PCS's answer told.
+    Identified,
 }
 
 /// What happened between the opening and the closing row.
@@ -96,16 +100,36 @@ impl Stage {
             Stage::Read => "0#READ".to_owned(),
             Stage::Received => "0#RECEIVED".to_owned(),
             Stage::Step { number, .. } => format!("1#STEP#{number:02}"),
-            Stage::Complete => "9#COMPLETE".to_owned(),
+            Stage::Identified => "8#IDENTIFIED".to_owned(),
+            Stage::Refused | Stage::Complete => "9#COMPLETE".to_owned(),
             Stage::Panic => "9#PANIC".to_owned(),
+        }
+    }
+
+    /// As rows and lists say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "READ",
+            Stage::Received => "RECEIVED",
+            Stage::Step { .. } => "STEP",
+            Stage::Refused | Stage::Complete | Stage::Identified => "COMPLETE",
+            Stage::Panic => "PANIC",
+        }
+    }
+
+    /// Whether it is the first row of its record, which says what was asked.
+    fn is_first(self) -> bool {
+        match self {
+            Stage::Read | Stage::Received | Stage::Refused => true,
+            Stage::Step { .. } | Stage::Complete | Stage::Panic | Stage::Identified => false,
         }
     }
 
     /// Whether this row is the one that lists show.
     fn is_listed(self) -> bool {
         match self {
-            Stage::Read | Stage::Complete | Stage::Panic => true,
-            Stage::Received | Stage::Step { .. } => false,
+            Stage::Read | Stage::Refused | Stage::Complete | Stage::Panic => true,
+            Stage::Received | Stage::Step { .. } | Stage::Identified => false,
         }
     }
 }
@@ -120,7 +144,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Decision::Allow => "ALLOW",
             Decision::Deny => "DENY",
@@ -137,6 +161,20 @@ pub struct Downstream {
     pub request_id: Option<String>,
     /// Error code, or `None` for success.
     pub error_code: Option<String>,
+}
+
+/// Redacted JSON as a row holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub json: String,
+    pub cut: Option<Cut>,
+}
+
+/// What was cut off, by the length and SHA-256 of the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    pub bytes: usize,
+    pub sha256: String,
 }
 
 /// How a call ended.
@@ -170,6 +208,8 @@ pub struct Entry {
     dryrun: bool,
     /// Identifiers as the caller gave them: cluster first, then what is inside it.
     identifiers: Vec<String>,
+    request_parameters: Option<Written>,
+    response_elements: Option<Written>,
     /// ARN of what was created or named, once PCS told it.
     resource_arn: Option<String>,
     /// Name of what is no caller's operation.
@@ -212,6 +252,8 @@ impl Entry {
                     .find(|(key, _)| key == name)
                     .map(|(_, value)| value.clone())
             }),
+            request_parameters: None,
+            response_elements: None,
             resource_arn: None,
             task: None,
             node_role: None,
@@ -253,6 +295,22 @@ impl Entry {
         }
     }
 
+    /// The cluster that the call is about, by the name or id that the caller used.
+    pub fn cluster(&self) -> Option<&str> {
+        self.identifiers.first().map(|identifier| cluster_of(identifier))
+    }
+
+    /// Id of the cluster in PCS's answer, if a caller's mutation got one and named the cluster otherwise.
+    pub fn cluster_answered(&self) -> Option<&str> {
+        let id = cluster_of(self.resource_arn.as_deref()?);
+        let is_new = self.cluster() != Some(id);
+        (is_new && self.operation.is_some() && self.is_mutation()).then_some(id)
+    }
+
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
     /// An operation that is not known is treated as the more dangerous kind.
     pub fn is_mutation(&self) -> bool {
         self.operation.is_none_or(Operation::is_mutation)
@@ -277,6 +335,17 @@ impl Entry {
     pub fn operation_name(&self) -> Option<&'static str> {
         self.operation.map(Operation::name).or(self.task)
     }
+}
+
+/// The cluster's id in the ARN of the cluster or of something inside it; anything else stays as it is.
+fn cluster_of(identifier: &str) -> &str {
+    let inside = identifier
+        .starts_with("arn:")
+        .then(|| identifier.split_once(":cluster/"))
+        .flatten();
+    inside.map_or(identifier, |(_, path)| {
+        path.split_once('/').map_or(path, |(cluster, _)| cluster)
+    })
 }
 
 /// The members that say what a call is about, outermost first. Only one child is ever named.

@@ -240,8 +240,16 @@ pub fn called_by(mut event: Value, role_id: &str, session: &str) -> Value {
     event
 }
 
-/// All rows of the audit table, in the order of calls and of stages.
+/// The rows of all calls, in the order of calls and of stages; without the copies of closing rows that are there to be
+/// found by another key.
 pub async fn rows(url: &str) -> Vec<AuditRow> {
+    let mut rows = table(url).await;
+    rows.retain(|row| row["pk"].as_str().unwrap().starts_with("E#") && row["sk"] != "8#IDENTIFIED");
+    rows
+}
+
+/// All rows of the audit table, in the order of `at` and of stages.
+pub async fn table(url: &str) -> Vec<AuditRow> {
     let client = dynamodb(url);
     let pages = client
         .scan()
@@ -252,7 +260,7 @@ pub async fn rows(url: &str) -> Vec<AuditRow> {
         .collect::<Vec<_>>()
         .await;
     let items = pages.into_iter().map(|item| plain_item(&item.unwrap()));
-    let mut rows: Vec<Value> = items.filter(|row| row["pk"] != "SWEEP").collect();
+    let mut rows: Vec<Value> = items.collect();
     rows.sort_by_key(|row| format!("{} {}", row["at"].as_str().unwrap(), row["sk"].as_str().unwrap()));
     rows
 }

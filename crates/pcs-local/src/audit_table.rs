@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::{
     },
 };
 
+use pcs_api::audit::record::row;
+
 use crate::stack::StartError;
 
 /// Index name and hash key; the range key of each is `at` (time, then event id).
@@ -58,9 +60,22 @@ fn index(name: &str) -> Result<GlobalSecondaryIndex, StartError> {
         .index_name(name)
         .key_schema(key(name, KeyType::Hash)?)
         .key_schema(key(RANGE_KEY, KeyType::Range)?)
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .projection(summary(name))
         .build()
         .map_err(|error| StartError::table(&error))
+}
+
+fn summary(index: &str) -> Projection {
+    let digested = if index == "byTime" {
+        &row::DIGESTED[..]
+    } else {
+        &[]
+    };
+    let attributes = row::SUMMARY.iter().chain(digested);
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(attributes.map(|name| (*name).to_owned()).collect()))
+        .build()
 }
 
 fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StartError> {

@@ -222,6 +222,7 @@ fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, Strin
         ("PCS_API_STAGE", STAGE),
         ("PCS_API_AUDIT_TABLE", AUDIT_TABLE),
         ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
+        ("PCS_API_AUDIT_SIGNING_KEY", ""),
         ("PCS_API_ADDITIONAL_IAM_POLICIES", &policies),
         ("PCS_API_PERMISSIONS_BOUNDARY", ""),
         ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),

@@ -1,37 +1,72 @@
 //! A record's rows as attributes of DynamoDB items, and the keys they are found by. CloudTrail's field names where
 //! CloudTrail has the field.
 //!
-//! Values that a caller chose are cut to CloudTrail's limit of 1 KB each, so that no request can be too big to
-//! record. The body is not stored, only its length and SHA-256.
-
-use std::collections::HashMap;
+//! Values that a caller chose are cut to CloudTrail's limit of 1 KB each, and lists have an end, so that no request
+//! can be too big to record. Of the body the members that the contract calls safe are stored (`redact.rs`), and of
+//! the whole its length and SHA-256.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::{Entry, Outcome, Stage};
+use super::{Entry, Outcome, Stage, Written};
 use crate::{
+    audit::chain::Item,
     guardrails::instance_role::{ProfileFacts, RoleFacts},
-    operations::ResourceType,
     principal::Principal,
 };
 
-/// A row's attributes.
-pub type Row = Vec<(&'static str, AttributeValue)>;
+type Fields = Vec<(&'static str, AttributeValue)>;
+
+/// What every index holds of a row: enough for a list. The template's and `pcs-local`'s tables are made with it.
+pub const SUMMARY: [&str; 18] = [
+    "eventId",
+    "eventTime",
+    "eventName",
+    "stage",
+    "step",
+    "decision",
+    "httpStatus",
+    "errorCode",
+    "readOnly",
+    "dryRun",
+    "awsRegion",
+    "userIdentity",
+    "sourceIPAddress",
+    "requestID",
+    "resources",
+    "resourceArn",
+    "durationMilliseconds",
+    "expires",
+];
+/// What the time index holds besides: what the hourly digest is made of.
+pub const DIGESTED: [&str; 3] = ["rowHash", "chainId", "chainSeq"];
 
 /// CloudTrail's limit for user agents, error messages and request ids.
 const TEXT_BYTES_MAX: usize = 1024;
+/// Limits that together with both recordings stay below DynamoDB's 400 KB for a row. A role has up to 20 managed
+/// policies, and its inline policies cost a call each.
+const VIOLATIONS_MAX: usize = 50;
+const DOWNSTREAM_MAX: usize = 250;
+/// AWS's request ids and error codes are shorter; what claims to be one may not be.
+const CODE_BYTES_MAX: usize = 128;
 /// Attribute of an opening row that holds the index keys of the closing row.
 const CLOSING_KEYS: &str = "closingKeys";
 /// The time index is written to this many partitions per hour, so that no hour is one hot partition.
 pub const TIME_SHARDS: u128 = 4;
 
-/// Builds a row. Only the closing row, or a read's single one, is found through every index; an opening row is found
-/// by event and by time, which is what the sweep needs to close what was left open.
-pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_days: u16) -> Row {
+/// What is the same in all rows of one deployment.
+#[derive(Debug, Clone, Copy)]
+pub struct Common<'a> {
+    pub config_hash: &'a str,
+    pub retention_days: u16,
+}
+
+/// Builds a row, not yet linked into a chain. Only the closing row, or a read's single one, is found through every
+/// index; an opening row is found by event and by time, which is what the sweep needs to close what was left open.
+pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, common: Common) -> Item {
     let id = entry.event_id.to_string();
     let at = format!("{:.3}#{id}", entry.received);
-    let expires = expires(entry.received, retention_days);
+    let expires = expires(entry.received, common.retention_days);
     let mut row = vec![
         ("pk", text(&format!("E#{id}"))),
         ("sk", text(&stage.sort_key())),
@@ -41,10 +76,54 @@ pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_d
             text(&time_key(entry.received, entry.event_id.random() % TIME_SHARDS)),
         ),
         ("expires", AttributeValue::N(expires.to_string())),
-        ("eventId", text(&id)),
+        ("stage", text(stage.name())),
+    ];
+    row.extend(call(entry, &id, common));
+    if stage.is_listed() {
+        row.extend(indexes(entry, &at));
+        row.push(("decision", text(entry.decision.name())));
+    }
+    match stage {
+        // The sweep needs them if nobody else closes this record.
+        Stage::Received => row.push((CLOSING_KEYS, map(indexes(entry, &at)))),
+        Stage::Step { what, .. } => {
+            row.push(("step", text(what.name())));
+            row.extend(violations(entry));
+        }
+        Stage::Identified => {
+            row.extend(
+                entry
+                    .cluster_answered()
+                    .map(|id| ("byResource", text(&resource_key(id)))),
+            );
+            row.push(("decision", text(entry.decision.name())));
+        }
+        Stage::Read | Stage::Refused | Stage::Complete | Stage::Panic => {}
+    }
+    if stage.is_first() {
+        row.extend(written("requestParameters", entry.request_parameters.as_ref()));
+    }
+    row.extend(
+        entry
+            .inspected
+            .inspected()
+            .map(|(profile, role)| ("inspected", inspected(profile, role))),
+    );
+    row.extend(outcome.into_iter().flat_map(|outcome| closing(entry, outcome)));
+    if stage == Stage::Complete {
+        row.extend(written("responseElements", entry.response_elements.as_ref()));
+    }
+    item(row)
+}
+
+/// What is known of the call itself.
+fn call(entry: &Entry, id: &str, common: Common) -> Fields {
+    let mut row = vec![
+        ("eventId", text(id)),
         ("eventTime", text(&format!("{:.3}", entry.received))),
         ("eventSource", text("pcs-api")),
         ("gatewayVersion", text(env!("CARGO_PKG_VERSION"))),
+        ("configHash", text(common.config_hash)),
         ("lambdaRequestId", text(&entry.lambda_request_id)),
         ("httpMethod", text(&entry.method)),
         ("resourcePath", text(&entry.resource_path)),
@@ -77,26 +156,24 @@ pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, retention_d
             .as_ref()
             .map(|principal| ("userIdentity", user_identity(principal))),
     );
-    if stage.is_listed() {
-        row.extend(indexes(entry, &at));
-        row.push(("decision", text(entry.decision.name())));
-    }
-    if stage == Stage::Received {
-        // The sweep needs them if nobody else closes this record.
-        row.push((CLOSING_KEYS, map(indexes(entry, &at))));
-    }
-    if let Stage::Step { what, .. } = stage {
-        row.push(("step", text(what.name())));
-        row.extend(violations(entry));
-    }
-    row.extend(
-        entry
-            .inspected
-            .inspected()
-            .map(|(profile, role)| ("inspected", inspected(profile, role))),
-    );
-    row.extend(outcome.into_iter().flat_map(|outcome| closing(entry, outcome)));
     row
+}
+
+/// Redacted JSON, as text: a cut one could not be anything else.
+fn written(name: &'static str, recorded: Option<&Written>) -> Fields {
+    let Some(recorded) = recorded else {
+        return Vec::new();
+    };
+    let mut fields = vec![(name, AttributeValue::S(recorded.json.clone()))];
+    if let Some(cut) = &recorded.cut {
+        let whole = [
+            ("attribute", text(name)),
+            ("bytes", AttributeValue::N(cut.bytes.to_string())),
+            ("sha256", text(&cut.sha256)),
+        ];
+        fields.push(("truncated", map(whole)));
+    }
+    fields
 }
 
 fn user_identity(principal: &Principal) -> AttributeValue {
@@ -131,35 +208,61 @@ fn inspected(profile: &ProfileFacts, role: &RoleFacts) -> AttributeValue {
         .filter_map(|(name, value)| Some((name, value?))))
 }
 
-fn indexes(entry: &Entry, at: &str) -> Row {
+fn indexes(entry: &Entry, at: &str) -> Fields {
     let mut keys = Vec::new();
     let month: String = at.chars().take("2026-11".len()).collect();
     if let Some(principal) = &entry.principal {
-        keys.push((
-            "byPrincipal",
-            text(&format!(
-                "P#{}#{}#{month}",
-                principal.account_id, principal.principal_id
-            )),
-        ));
+        let key = principal_key(&principal.principal_id, &month);
+        keys.push(("byPrincipal", text(&key)));
     }
-    if let (Some(operation), Some(region)) = (entry.operation, &entry.region) {
-        let resource = operation.resource_type();
-        if resource != ResourceType::Account {
-            let identifier = entry.identifiers.join("/");
-            keys.push((
-                "byResource",
-                text(&format!("R#{}#{region}#{identifier}", resource.name())),
-            ));
-        }
+    if let Some(cluster) = entry.cluster() {
+        keys.push(("byResource", text(&resource_key(cluster))));
     }
     if let Some(request_id) = &entry.request_id {
-        keys.push(("byRequest", text(&format!("Q#{request_id}"))));
+        keys.push(("byRequest", text(&request_key(request_id))));
     }
     keys
 }
 
-fn closing(entry: &Entry, outcome: &Outcome) -> Row {
+/// Key of the principal index: the unique id of the user or role, without the session, in a month (`2026-11`).
+pub fn principal_key(principal_id: &str, month: &str) -> String {
+    format!("P#{}#{month}", cut(principal_id))
+}
+
+/// Key of the resource index: everything that concerns a cluster, what is inside it included, by the name or id that
+/// the caller used.
+pub fn resource_key(cluster: &str) -> String {
+    format!("R#{}", cut(cluster))
+}
+
+/// Key of the request index: API Gateway's request id.
+pub fn request_key(request_id: &str) -> String {
+    format!("Q#{}", cut(request_id))
+}
+
+/// Keys of a row that belongs to no call. It is in the time index too, so that the digests cover the whole table.
+pub fn keys(pk: &str, sk: &str, now: Timestamp, retention_days: u16) -> Item {
+    item(vec![
+        ("pk", text(pk)),
+        ("sk", text(sk)),
+        ("at", text(&format!("{now:.3}#{pk}#{sk}"))),
+        ("byTime", text(&time_key(now, 0))),
+        (
+            "expires",
+            AttributeValue::N(expires(now, retention_days).to_string()),
+        ),
+        ("stage", text(pk)),
+    ])
+}
+
+fn item(fields: Fields) -> Item {
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn closing(entry: &Entry, outcome: &Outcome) -> Fields {
     let milliseconds = entry.elapsed().as_millis().to_string();
     let mut row = vec![
         ("httpStatus", AttributeValue::N(outcome.status.to_string())),
@@ -174,14 +277,14 @@ fn closing(entry: &Entry, outcome: &Outcome) -> Row {
     );
     row.extend(violations(entry));
     if !entry.downstream.is_empty() {
-        let calls = entry.downstream.iter().map(|call| {
+        let calls = entry.downstream.iter().take(DOWNSTREAM_MAX).map(|call| {
             let optional = [
                 ("requestId", call.request_id.as_deref()),
                 ("errorCode", call.error_code.as_deref()),
             ];
             let optional = optional
                 .into_iter()
-                .filter_map(|(name, value)| Some((name, text(value?))));
+                .filter_map(|(name, value)| Some((name, short(value?))));
             map([("service", text(call.service)), ("action", text(call.action))]
                 .into_iter()
                 .chain(optional))
@@ -192,7 +295,7 @@ fn closing(entry: &Entry, outcome: &Outcome) -> Row {
 }
 
 fn violations(entry: &Entry) -> Option<(&'static str, AttributeValue)> {
-    let violations = entry.violations.iter().map(|violation| {
+    let violations = entry.violations.iter().take(VIOLATIONS_MAX).map(|violation| {
         map([
             ("rule", text(violation.rule)),
             ("subject", text(&violation.subject)),
@@ -204,8 +307,12 @@ fn violations(entry: &Entry) -> Option<(&'static str, AttributeValue)> {
 
 /// Key of the time index for the hour of `time`.
 pub fn time_key(time: Timestamp, shard: u128) -> String {
-    let hour: String = time.to_string().chars().take("2026-11-21T01".len()).collect();
-    format!("T#{hour}#{shard}")
+    format!("T#{}#{shard}", hour(time))
+}
+
+/// `2026-11-21T01`.
+pub fn hour(time: Timestamp) -> String {
+    time.to_string().chars().take("2026-11-21T01".len()).collect()
 }
 
 /// Seconds since the epoch, as DynamoDB's time to live reads them.
@@ -215,14 +322,13 @@ pub fn expires(from: Timestamp, retention_days: u16) -> i64 {
 
 /// The closing row that a call could not write, made from its opening row. What happened is not known, and the row
 /// says so.
-pub(in crate::audit) fn unknown(
-    mut received: HashMap<String, AttributeValue>,
-) -> HashMap<String, AttributeValue> {
+pub(in crate::audit) fn unknown(mut received: Item) -> Item {
     if let Some(AttributeValue::M(keys)) = received.remove(CLOSING_KEYS) {
         received.extend(keys);
     }
     for (name, value) in [
         ("sk", Stage::Complete.sort_key().as_str()),
+        ("stage", Stage::Complete.name()),
         ("decision", "UNKNOWN"),
         ("errorCode", "OutcomeUnknown"),
         (
@@ -232,19 +338,29 @@ pub(in crate::audit) fn unknown(
     ] {
         received.insert(name.to_owned(), text(value));
     }
+    // They are in the opening row; and its place in the chain is its own.
+    for name in ["requestParameters", "truncated", "unacknowledged"] {
+        received.remove(name);
+    }
     received
 }
 
-/// A string attribute of at most `TEXT_BYTES_MAX` bytes, cut on a character boundary.
+/// A string attribute of at most `TEXT_BYTES_MAX` bytes.
 fn text(value: &str) -> AttributeValue {
-    let mut cut = String::new();
-    for character in value.chars() {
-        if cut.len() + character.len_utf8() > TEXT_BYTES_MAX {
-            break;
-        }
-        cut.push(character);
-    }
-    AttributeValue::S(cut)
+    AttributeValue::S(cut(value).to_owned())
+}
+
+fn short(value: &str) -> AttributeValue {
+    AttributeValue::S(within(value, CODE_BYTES_MAX).to_owned())
+}
+
+fn cut(value: &str) -> &str {
+    within(value, TEXT_BYTES_MAX)
+}
+
+/// Cut to so many bytes on a character boundary.
+fn within(value: &str, bytes: usize) -> &str {
+    value.get(..value.floor_char_boundary(bytes)).unwrap_or(value)
 }
 
 fn list(values: impl Iterator<Item = AttributeValue>) -> AttributeValue {

@@ -1,0 +1,259 @@
+//! Tamper evidence: each execution environment links the rows it writes into a chain of its own.
+//!
+//! A row carries the hash of the row that its environment wrote before, its number in the chain, and its own hash.
+//! Whoever changes, removes, inserts or swaps rows must recompute the rest of the chain, and then the hourly digest
+//! (`digest.rs`) no longer fits. One chain for all environments would make every write wait for every other.
+//!
+//! A write that was not acknowledged may or may not have left its row. Its number is used up, and the next row says
+//! so (`unacknowledged`), so that a row missing for this reason is told from one that was taken away.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
+/// A row as DynamoDB takes and returns it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// What precedes the first row of a chain: 64 zeros.
+pub const FIRST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// More than this many are not declared; what is left out counts as missing, which is the safe side.
+const UNACKNOWLEDGED_MAX: usize = 1_000;
+/// Attributes that the hash cannot cover: itself, and the signature over it.
+const NOT_HASHED: [&str; 2] = ["rowHash", "signature"];
+
+/// The chain of one execution environment.
+#[derive(Debug)]
+pub struct Chain {
+    id: String,
+    end: Mutex<End>,
+}
+
+#[derive(Debug)]
+struct End {
+    seq: u64,
+    hash: String,
+    unacknowledged: BTreeSet<u64>,
+}
+
+/// A row's place in the chain. Dropped without [`Link::acknowledge`], the row counts as unacknowledged: that is what
+/// a write that failed, timed out or panicked leaves.
+#[derive(Debug)]
+pub struct Link<'a> {
+    chain: &'a Chain,
+    seq: u64,
+    declared: BTreeSet<u64>,
+    acknowledged: bool,
+}
+
+impl Chain {
+    pub fn begin() -> Chain {
+        Chain {
+            id: Ulid::generate().to_string(),
+            end: Mutex::new(End {
+                seq: 0,
+                hash: FIRST.to_owned(),
+                unacknowledged: BTreeSet::new(),
+            }),
+        }
+    }
+
+    /// Makes the row the chain's next: adds `chainId`, `chainSeq`, `previousHash`, `unacknowledged` and `rowHash`.
+    pub fn link(&self, row: &mut Item) -> Link<'_> {
+        let mut end = self.end();
+        end.seq += 1;
+        let declared: BTreeSet<u64> = end
+            .unacknowledged
+            .iter()
+            .copied()
+            .take(UNACKNOWLEDGED_MAX)
+            .collect();
+        let mut set = |name: &str, value| row.insert(name.to_owned(), value);
+        set("chainId", AttributeValue::S(self.id.clone()));
+        set("chainSeq", AttributeValue::N(end.seq.to_string()));
+        set("previousHash", AttributeValue::S(end.hash.clone()));
+        if !declared.is_empty() {
+            let numbers = declared.iter().map(|seq| AttributeValue::N(seq.to_string()));
+            set("unacknowledged", AttributeValue::L(numbers.collect()));
+        }
+        let hash = row_hash(row);
+        row.insert("rowHash".to_owned(), AttributeValue::S(hash.clone()));
+        end.hash = hash;
+        Link {
+            chain: self,
+            seq: end.seq,
+            declared,
+            acknowledged: false,
+        }
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        // Nothing in here panics half way.
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link<'_> {
+    /// The table has the row.
+    pub fn acknowledge(mut self) {
+        self.acknowledged = true;
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        let mut end = self.chain.end();
+        if self.acknowledged {
+            end.unacknowledged.retain(|seq| !self.declared.contains(seq));
+        } else {
+            end.unacknowledged.insert(self.seq);
+        }
+    }
+}
+
+/// SHA-256, in hexadecimal, of the row in DynamoDB's own JSON, written canonically (RFC 8785), without `rowHash` and
+/// `signature`. With boto3's low-level client it is
+/// `sha256(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False))`.
+pub fn row_hash(row: &Item) -> String {
+    let mut text = String::with_capacity(2_048);
+    let hashed = row
+        .iter()
+        .filter(|(name, _)| !NOT_HASHED.contains(&name.as_str()));
+    object(hashed, &mut text);
+    crate::hex(&Sha256::digest(&text))
+}
+
+fn object<'a>(members: impl Iterator<Item = (&'a String, &'a AttributeValue)>, out: &mut String) {
+    let mut members: Vec<_> = members.collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    out.push('{');
+    for (position, (name, member)) in members.into_iter().enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        quote(name, out);
+        out.push(':');
+        value(member, out);
+    }
+    out.push('}');
+}
+
+fn value(value: &AttributeValue, out: &mut String) {
+    match value {
+        AttributeValue::S(text) => tagged("S", out, |out| quote(text, out)),
+        AttributeValue::N(number) => tagged("N", out, |out| quote(number, out)),
+        AttributeValue::Bool(flag) => tagged("BOOL", out, |out| {
+            out.push_str(if *flag { "true" } else { "false" });
+        }),
+        AttributeValue::B(bytes) => tagged("B", out, |out| quote(&BASE64_STANDARD.encode(bytes), out)),
+        AttributeValue::L(list) => tagged("L", out, |out| {
+            out.push('[');
+            for (position, member) in list.iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                self::value(member, out);
+            }
+            out.push(']');
+        }),
+        AttributeValue::M(map) => tagged("M", out, |out| object(map.iter(), out)),
+        // No row has any; in a row that somebody put there it makes a hash that fits nothing.
+        other @ (AttributeValue::Ss(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Bs(_)
+        | AttributeValue::Null(_)
+        | _) => tagged("?", out, |out| quote(&format!("{other:?}"), out)),
+    }
+}
+
+fn tagged(tag: &str, out: &mut String, write: impl FnOnce(&mut String)) {
+    out.push_str("{\"");
+    out.push_str(tag);
+    out.push_str("\":");
+    write(out);
+    out.push('}');
+}
+
+fn quote(text: &str, out: &mut String) {
+    // A string cannot fail to serialize.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> AttributeValue {
+        AttributeValue::S(value.to_owned())
+    }
+
+    fn number(row: &Item, name: &str) -> u64 {
+        row[name].as_n().unwrap().parse().unwrap()
+    }
+
+    /// Expected value: `hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":"),
+    /// ensure_ascii=False).encode()).hexdigest()` of Python 3.
+    #[test]
+    fn the_hash_is_that_of_canonical_json() {
+        let row = Item::from([
+            ("pk".to_owned(), text("E#1")),
+            ("odd".to_owned(), text("q\"\\/\n\u{1}\u{7f}é€😀")),
+            ("n".to_owned(), AttributeValue::N("-12.5".to_owned())),
+            ("flag".to_owned(), AttributeValue::Bool(true)),
+            (
+                "list".to_owned(),
+                AttributeValue::L(vec![text(""), AttributeValue::M(Item::new())]),
+            ),
+            ("rowHash".to_owned(), text("not hashed")),
+            ("signature".to_owned(), text("not hashed")),
+        ]);
+        assert_eq!(
+            row_hash(&row),
+            "d7149aaef840db77879f7723266ef00150901baebb2225c012832378fa29ae51"
+        );
+    }
+
+    #[test]
+    fn rows_follow_one_another() {
+        let chain = Chain::begin();
+        let mut rows = [Item::new(), Item::new()];
+        for row in &mut rows {
+            chain.link(row).acknowledge();
+        }
+        let [first, second] = rows;
+        assert_eq!(first["previousHash"], text(FIRST));
+        assert_eq!(second["previousHash"], first["rowHash"]);
+        assert_eq!((number(&first, "chainSeq"), number(&second, "chainSeq")), (1, 2));
+        assert_eq!(first["rowHash"], text(&row_hash(&first)));
+        assert_ne!(Chain::begin().id, chain.id);
+    }
+
+    #[test]
+    fn a_write_that_was_not_acknowledged_is_declared_until_a_row_that_says_so_is() {
+        let chain = Chain::begin();
+        drop(chain.link(&mut Item::new()));
+        let mut second = Item::new();
+        drop(chain.link(&mut second));
+        let mut third = Item::new();
+        chain.link(&mut third).acknowledge();
+        let mut fourth = Item::new();
+        chain.link(&mut fourth).acknowledge();
+        let declared = |row: &Item| {
+            let numbers = row.get("unacknowledged")?.as_l().ok()?.clone();
+            Some(
+                numbers
+                    .into_iter()
+                    .map(|seq| seq.as_n().unwrap().clone())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(declared(&second), Some(vec!["1".to_owned()]));
+        assert_eq!(declared(&third), Some(vec!["1".to_owned(), "2".to_owned()]));
+        assert_eq!(declared(&fourth), None);
+    }
+}
