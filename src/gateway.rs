@@ -112,6 +112,8 @@ impl Gateway {
                     output: self.policy.describe(&self.regions),
                 })
             }
+            // To be replaced by the queries of the audit trail.
+            Operation::ListAuditEvents | Operation::GetAuditEvent => Err(Error::Internal),
         }
     }
 

@@ -10,6 +10,10 @@ pub enum Operation {
     Pcs(Action),
     /// Answered by the gateway: the guardrails in force.
     GetGuardrails,
+    /// Answered by the gateway: recorded calls, a page of them.
+    ListAuditEvents,
+    /// Answered by the gateway: all that was recorded of one call.
+    GetAuditEvent,
 }
 
 /// A PCS action offered by this API.
@@ -38,16 +42,19 @@ pub enum Action {
 
 impl Operation {
     pub fn all() -> impl Iterator<Item = Operation> {
-        Action::ALL
-            .into_iter()
-            .map(Operation::Pcs)
-            .chain([Operation::GetGuardrails])
+        Action::ALL.into_iter().map(Operation::Pcs).chain([
+            Operation::GetGuardrails,
+            Operation::ListAuditEvents,
+            Operation::GetAuditEvent,
+        ])
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Operation::Pcs(action) => action.name(),
             Operation::GetGuardrails => "GetGuardrails",
+            Operation::ListAuditEvents => "ListAuditEvents",
+            Operation::GetAuditEvent => "GetAuditEvent",
         }
     }
 

@@ -19,7 +19,7 @@ fn binary() -> PathBuf {
 }
 
 /// Every event, in an order in which a cluster lives and dies.
-const STORY: [&str; 34] = [
+const STORY: [&str; 37] = [
     "refused-test-invoke-stage",
     "refused-no-identity",
     "refused-foreign-api",
@@ -40,6 +40,7 @@ const STORY: [&str; 34] = [
     "refused-foreign-profile",
     "refused-unknown-profile",
     "create-compute-node-group",
+    "create-compute-node-group-with-iam",
     "get-compute-node-group",
     "update-compute-node-group",
     "list-compute-node-groups",
@@ -54,6 +55,8 @@ const STORY: [&str; 34] = [
     "delete-queue",
     "delete-compute-node-group",
     "delete-cluster",
+    "list-audit-events",
+    "get-audit-event",
 ];
 
 #[test]
