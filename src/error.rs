@@ -89,6 +89,8 @@ pub enum Error {
     BadGateway(String),
     /// The audit record could not be written, so nothing was done.
     AuditUnavailable,
+    /// The audit table could not be read.
+    AuditUnreadable,
     /// What a decision needs could not be read from IAM or PCS, so the call was refused.
     FactsUnavailable(&'static str),
     /// Time ran out. `sent`: whether PCS may have carried out the call all the same.
@@ -122,7 +124,7 @@ impl Error {
             Error::Throttled { .. } => (429, "ThrottlingException"),
             Error::Internal => (500, "InternalServerException"),
             Error::BadGateway(_) => (502, "BadGatewayException"),
-            Error::AuditUnavailable => (503, "AuditUnavailableException"),
+            Error::AuditUnavailable | Error::AuditUnreadable => (503, "AuditUnavailableException"),
             Error::Propagating => (503, "InstanceProfilePropagating"),
             Error::FactsUnavailable(_) | Error::RoleUnfinished => (503, "ServiceUnavailableException"),
             Error::OutOfTime { .. } => (504, "GatewayTimeoutException"),
@@ -182,6 +184,7 @@ impl Error {
             Error::AuditUnavailable => {
                 "the call could not be recorded, so it was not carried out; retry".to_owned()
             }
+            Error::AuditUnreadable => "the audit trail could not be read; retry".to_owned(),
             Error::FactsUnavailable(what) => {
                 format!("{what} could not be read, so the call was refused and nothing happened; retry")
             }
@@ -202,7 +205,10 @@ impl Error {
             Error::Throttled { retry_after_seconds } => Some(*retry_after_seconds),
             // Instance profiles are seen after seconds to two minutes.
             Error::Propagating => Some(15),
-            Error::AuditUnavailable | Error::FactsUnavailable(_) | Error::RoleUnfinished => Some(2),
+            Error::AuditUnavailable
+            | Error::AuditUnreadable
+            | Error::FactsUnavailable(_)
+            | Error::RoleUnfinished => Some(2),
             Error::Validation(_)
             | Error::Refused { .. }
             | Error::Guardrail(_)
@@ -246,6 +252,7 @@ impl Error {
             | Error::Internal
             | Error::BadGateway(_)
             | Error::AuditUnavailable
+            | Error::AuditUnreadable
             | Error::FactsUnavailable(_)
             | Error::OutOfTime { .. } => false,
         }
@@ -300,6 +307,7 @@ impl Error {
             | Error::Internal
             | Error::BadGateway(_)
             | Error::AuditUnavailable
+            | Error::AuditUnreadable
             | Error::FactsUnavailable(_)
             | Error::OutOfTime { .. } => &[],
         }

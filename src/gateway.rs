@@ -9,6 +9,7 @@
 //! kept by types: `pcs::call` takes a `Permit`, which only `guardrails` makes, and an `Opened`, which only
 //! `Audit::open` makes.
 
+mod audit_events;
 mod node_role;
 
 use std::panic::AssertUnwindSafe;
@@ -113,7 +114,8 @@ impl Gateway {
                 })
             }
             // To be replaced by the queries of the audit trail.
-            Operation::ListAuditEvents | Operation::GetAuditEvent => Err(Error::Internal),
+            Operation::ListAuditEvents => self.list_audit_events(&call, &principal, passage).await,
+            Operation::GetAuditEvent => self.get_audit_event(&call, passage).await,
         }
     }
 

@@ -9,10 +9,13 @@
 //! can prove that nothing was changed or taken away.
 
 pub mod chain;
+pub mod cursor;
 pub mod digest;
 mod dynamodb;
+pub mod event;
 pub mod progress;
 pub mod query;
+pub mod question;
 pub mod record;
 
 use std::time::Duration;
@@ -49,6 +52,7 @@ pub struct Audit {
     config: AuditConfig,
     config_hash: String,
     chain: Chain,
+    cursor_key: cursor::KnownKey,
 }
 
 impl Audit {
@@ -58,7 +62,12 @@ impl Audit {
             config,
             config_hash,
             chain: Chain::begin(),
+            cursor_key: cursor::KnownKey::new(),
         }
+    }
+
+    pub fn table(&self) -> &str {
+        &self.config.table
     }
 
     /// Writes the opening row. Without it nothing may happen.

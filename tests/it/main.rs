@@ -15,6 +15,7 @@ mod allowlist;
 mod architecture;
 mod arn_like;
 mod audit;
+mod audit_queries;
 mod faults;
 mod guardrail_drift;
 mod guardrail_faults;

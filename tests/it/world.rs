@@ -265,6 +265,22 @@ pub async fn table(url: &str) -> Vec<AuditRow> {
     rows
 }
 
+/// Makes all rows of a partition expire now, as time would.
+pub async fn expire(url: &str, pk: &str) {
+    let client = dynamodb(url);
+    for row in table(url).await.iter().filter(|row| row["pk"] == pk) {
+        let key = |name: &str| AttributeValue::S(row[name].as_str().unwrap().to_owned());
+        let update = client
+            .update_item()
+            .table_name(TABLE)
+            .key("pk", key("pk"))
+            .key("sk", key("sk"))
+            .update_expression("SET expires = :now")
+            .expression_attribute_values(":now", AttributeValue::N("1".to_owned()));
+        update.send().await.unwrap();
+    }
+}
+
 /// A client of the stack's DynamoDB.
 pub fn dynamodb(url: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
@@ -290,7 +306,9 @@ fn plain(value: &AttributeValue) -> Value {
         AttributeValue::Bool(flag) => json!(flag),
         AttributeValue::L(list) => list.iter().map(plain).collect(),
         AttributeValue::M(map) => plain_item(map),
-        other @ (AttributeValue::B(_) | AttributeValue::Bs(_) | _) => {
+        // The key of the audit's page tokens.
+        AttributeValue::B(bytes) => json!(bytes.as_ref().len()),
+        other @ (AttributeValue::Bs(_) | _) => {
             panic!("unexpected attribute {other:?}")
         }
     }

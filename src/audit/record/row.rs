@@ -41,6 +41,8 @@ pub const SUMMARY: [&str; 18] = [
 /// What the time index holds besides: what the hourly digest is made of.
 pub const DIGESTED: [&str; 3] = ["rowHash", "chainId", "chainSeq"];
 
+/// CloudTrail's `eventSource`, for what is recorded here.
+pub const EVENT_SOURCE: &str = "pcs-api";
 /// CloudTrail's limit for user agents, error messages and request ids.
 const TEXT_BYTES_MAX: usize = 1024;
 /// Limits that together with both recordings stay below DynamoDB's 400 KB for a row. A role has up to 20 managed
@@ -121,7 +123,7 @@ fn call(entry: &Entry, id: &str, common: Common) -> Fields {
     let mut row = vec![
         ("eventId", text(id)),
         ("eventTime", text(&format!("{:.3}", entry.received))),
-        ("eventSource", text("pcs-api")),
+        ("eventSource", text(EVENT_SOURCE)),
         ("gatewayVersion", text(env!("CARGO_PKG_VERSION"))),
         ("configHash", text(common.config_hash)),
         ("lambdaRequestId", text(&entry.lambda_request_id)),
