@@ -103,13 +103,11 @@ impl Audit {
         row.insert("secret".to_owned(), AttributeValue::B(Blob::new(secret)));
         // Another environment may have been first; what is in the table counts, whatever became of this write.
         let written = self.write(clients, row).await;
-        match self.stored_key(clients).await? {
-            Some(key) => Ok(key),
-            None => {
-                tracing::error!(reason = written.err(), "AUDIT_UNAVAILABLE");
-                Err(Error::AuditUnreadable)
-            }
-        }
+        let stored = self.stored_key(clients).await?;
+        stored.ok_or_else(|| {
+            tracing::error!(reason = written.err(), "AUDIT_UNAVAILABLE");
+            Error::AuditUnreadable
+        })
     }
 }
 
