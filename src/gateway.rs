@@ -15,6 +15,7 @@ mod node_role;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
@@ -81,7 +82,7 @@ impl Gateway {
         deadline: Instant,
     ) -> ApiResponse {
         let mut passage = Passage {
-            entry: Entry::begin(request, lambda_request_id),
+            entry: Entry::begin(request, lambda_request_id, Timestamp::now()),
             opened: None,
             deadline,
         };

@@ -58,7 +58,7 @@ impl Gateway {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Report, Error> {
-        let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id);
+        let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id, now);
         entry.task = Some("Sweep");
         entry.decision = Decision::Allow;
         let opened = self.audit.open(&self.clients, &entry).await?;

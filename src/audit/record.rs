@@ -225,12 +225,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Begins the record of a request; nothing is written yet.
-    pub fn begin(request: &ApiRequest, lambda_request_id: &str) -> Entry {
+    /// Begins the record of a request that came at `received`; nothing is written yet.
+    pub fn begin(request: &ApiRequest, lambda_request_id: &str, received: Timestamp) -> Entry {
         let body = request.body.bytes();
         Entry {
             event_id: Ulid::generate(),
-            received: Timestamp::now(),
+            received,
             clock: Instant::now(),
             request_id: request.context.request_id.clone(),
             extended_request_id: request.context.extended_request_id.clone(),

@@ -16,6 +16,7 @@ mod architecture;
 mod arn_like;
 mod audit;
 mod audit_queries;
+mod digest;
 mod faults;
 mod guardrail_drift;
 mod guardrail_faults;
