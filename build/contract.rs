@@ -1,12 +1,13 @@
-//! From the OpenAPI document to Rust statics: one `Route` per operation, one `Schema` per shape a caller can send.
+//! From the OpenAPI document to Rust statics: one `Route` per operation, one `Schema` per shape a caller can send, one
+//! `Recorded` per shape that the audit trail can meet.
 
 use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::{Map, Value};
 
-use crate::pattern;
+use crate::{pattern, recorded::Trees};
 
-type Outcome<T> = Result<T, String>;
+pub type Outcome<T> = Result<T, String>;
 
 /// Compiles the whole document. The output is deterministic: maps are walked in key order.
 pub fn compile(document: &Value) -> Outcome<String> {
@@ -14,6 +15,7 @@ pub fn compile(document: &Value) -> Outcome<String> {
         document,
         schemas: BTreeMap::new(),
         patterns: BTreeMap::new(),
+        recorded: Trees::new(document),
         out: String::new(),
     };
     let mut routes = String::new();
@@ -44,10 +46,10 @@ pub fn compile(document: &Value) -> Outcome<String> {
     }
     let regions = tables.regions()?;
     Ok(format!(
-        "{}\n{routes}\n/// The contract's entry of an operation. Exhaustive: an operation missing from the contract, or one that\n\
+        "{}\n{}\n{routes}\n/// The contract's entry of an operation. Exhaustive: an operation missing from the contract, or one that\n\
          /// only the contract knows, stops the build.\npub fn route(operation: Operation) -> &'static Route {{\n    \
          match operation {{\n{arms}    }}\n}}\n\n{regions}",
-        tables.out
+        tables.out, tables.recorded.out
     ))
 }
 
@@ -56,6 +58,7 @@ struct Tables<'a> {
     /// Component name -> static's name, so that a shape used twice is emitted once.
     schemas: BTreeMap<String, String>,
     patterns: BTreeMap<String, String>,
+    recorded: Trees<'a>,
     out: String,
 }
 
@@ -63,7 +66,7 @@ impl Tables<'_> {
     fn route(&mut self, path: &str, method: &str, operation: &Value) -> Outcome<String> {
         let mut parameters = String::new();
         for parameter in array(operation.get("parameters")) {
-            let parameter = self.resolve(parameter)?;
+            let parameter = resolve(self.document, parameter)?;
             let name = text(&parameter, "name")?;
             let location = match text(&parameter, "in")? {
                 "path" => "Path",
@@ -84,24 +87,25 @@ impl Tables<'_> {
         let body = match operation.get("requestBody") {
             None => "None".to_owned(),
             Some(body) => {
-                let body = self.resolve(body)?;
+                let body = resolve(self.document, body)?;
                 let schema = body
                     .pointer("/content/application~1json/schema")
                     .ok_or("the request body is not application/json")?;
                 format!("Some({})", self.schema(schema)?)
             }
         };
-        let success = object(operation.get("responses"), "responses")?
-            .keys()
-            .find(|status| status.starts_with('2'))
+        let (success, answer) = object(operation.get("responses"), "responses")?
+            .iter()
+            .find(|(status, _)| status.starts_with('2'))
             .ok_or("no success status")?;
+        let (input, output) = (self.recorded.input(operation)?, self.recorded.output(answer)?);
         let mutation = operation
             .get("x-pcs-mutation")
             .and_then(Value::as_bool)
             .ok_or("x-pcs-mutation is missing")?;
         Ok(format!(
             "Route {{ method: {:?}, resource: {path:?}, success: {success}, mutation: {mutation}, \
-             parameters: &[{parameters}], body: {body} }}",
+             parameters: &[{parameters}], body: {body}, recorded_input: {input}, recorded_output: {output} }}",
             method.to_uppercase()
         ))
     }
@@ -118,7 +122,7 @@ impl Tables<'_> {
         }
         let name = format!("SCHEMA_{}", component.to_uppercase());
         self.schemas.insert(component.clone(), name.clone());
-        let target = self.resolve(schema)?;
+        let target = resolve(self.document, schema)?;
         let value = self
             .schema_value(&target)
             .map_err(|error| format!("{component}: {error}"))?;
@@ -260,33 +264,33 @@ impl Tables<'_> {
             "/// The Regions in which PCS exists: schema `Region`.\npub static REGIONS: &[&str] = &{regions:?};\n"
         ))
     }
-
-    fn resolve(&self, value: &Value) -> Outcome<Value> {
-        let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
-            return Ok(value.clone());
-        };
-        let pointer = reference
-            .strip_prefix('#')
-            .ok_or_else(|| format!("`{reference}` is outside this file"))?;
-        let target = self
-            .document
-            .pointer(pointer)
-            .ok_or_else(|| format!("`{reference}` does not exist"))?;
-        self.resolve(target)
-    }
 }
 
-fn object<'a>(value: Option<&'a Value>, what: &str) -> Outcome<&'a Map<String, Value>> {
+/// Follows references within the document.
+pub fn resolve(document: &Value, value: &Value) -> Outcome<Value> {
+    let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+        return Ok(value.clone());
+    };
+    let pointer = reference
+        .strip_prefix('#')
+        .ok_or_else(|| format!("`{reference}` is outside this file"))?;
+    let target = document
+        .pointer(pointer)
+        .ok_or_else(|| format!("`{reference}` does not exist"))?;
+    resolve(document, target)
+}
+
+pub fn object<'a>(value: Option<&'a Value>, what: &str) -> Outcome<&'a Map<String, Value>> {
     value
         .and_then(Value::as_object)
         .ok_or_else(|| format!("`{what}` is not an object"))
 }
 
-fn array(value: Option<&Value>) -> &[Value] {
+pub fn array(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Outcome<&'a str> {
+pub fn text<'a>(value: &'a Value, key: &str) -> Outcome<&'a str> {
     value
         .get(key)
         .and_then(Value::as_str)
@@ -304,6 +308,6 @@ fn count(schema: &Value, key: &str, default: u32) -> Outcome<u32> {
     u32::try_from(integer(schema, key, i64::from(default))?).map_err(|_| format!("`{key}` is not a count"))
 }
 
-fn text_error(error: std::fmt::Error) -> String {
+pub fn text_error(error: std::fmt::Error) -> String {
     error.to_string()
 }

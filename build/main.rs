@@ -6,6 +6,7 @@
 
 mod contract;
 mod pattern;
+mod recorded;
 
 use std::{env, error::Error, fs, path::PathBuf};
 

@@ -17,6 +17,7 @@ pub mod progress;
 pub mod query;
 pub mod question;
 pub mod record;
+pub mod redact;
 
 use std::time::Duration;
 

@@ -4,11 +4,13 @@
 //! file only.
 
 mod pattern;
+mod recorded;
 
 use crate::operations::{Action, Operation};
 
 pub use pattern::Pattern;
 use pattern::{Automaton, State};
+pub use recorded::Recorded;
 
 /// One operation's entry: where it is found and what it takes.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Route {
     pub parameters: &'static [Parameter],
     /// Schema of the JSON body; `None` when the operation takes none.
     pub body: Option<&'static Schema>,
+    /// What the audit trail may keep of the input: parameters and members of the body in one object.
+    pub recorded_input: &'static Recorded,
+    /// What it may keep of the JSON that PCS, or the gateway itself, answers with.
+    pub recorded_output: &'static Recorded,
 }
 
 #[derive(Debug)]
@@ -110,7 +116,9 @@ pub use tables::{REGIONS, route};
     reason = "generated; nobody reads the numbers here"
 )]
 mod tables {
-    use super::{Action, Automaton, Location, Member, Operation, Parameter, Pattern, Route, Schema, State};
+    use super::{
+        Action, Automaton, Location, Member, Operation, Parameter, Pattern, Recorded, Route, Schema, State,
+    };
 
     include!(concat!(env!("OUT_DIR"), "/contract_tables.rs"));
 }

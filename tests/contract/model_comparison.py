@@ -25,7 +25,9 @@ STATUS_OF_ERROR = {
 }
 
 # Keywords that do not constrain a value, or that the walk compares itself.
-NOT_A_CONSTRAINT = {"description", "properties", "required", "items", "additionalProperties", "x-pcs-form"}
+NOT_A_CONSTRAINT = {
+    "description", "properties", "required", "items", "additionalProperties", "x-pcs-form", "x-pcs-recorded",
+}
 
 # Strings that tell a pattern from its neighbours. Mutations of each are tried as well (see `probes`).
 PROBES = {

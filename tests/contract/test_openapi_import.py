@@ -39,7 +39,7 @@ GATEWAY_RESPONSES = {
 SCHEMA_KEYWORDS = {
     "type", "format", "description", "enum", "default", "minLength", "maxLength", "pattern", "minimum", "maximum",
     "minItems", "maxItems", "items", "required", "properties", "additionalProperties", "minProperties",
-    "maxProperties", "x-pcs-form", "x-pcs-map-key", "x-pcs-sensitive",
+    "maxProperties", "x-pcs-form", "x-pcs-map-key", "x-pcs-recorded", "x-pcs-sensitive",
 }
 
 # int32, int64 and decimal are refused by the importer.

@@ -24,6 +24,7 @@ mod guardrails;
 mod guardrails_matrix;
 mod lambda_binary;
 mod life;
+mod recorded;
 mod refusals;
 mod runtime_api;
 mod saga;
