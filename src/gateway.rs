@@ -256,6 +256,8 @@ impl Gateway {
             event_id = %entry.event_id,
             request_id = entry.request_id(),
             operation = entry.operation_name(),
+            principal = entry.principal().map(|principal| principal.arn.as_str()),
+            decision = entry.decision.name(),
             status = outcome.status,
             code = outcome.error_code,
             // A read that succeeds has no row after its answer; this line joins it to PCS's own trail.

@@ -217,6 +217,20 @@ fn take_text(input: &mut Map<String, Value>, name: &str) -> Option<String> {
 }
 
 impl Call {
+    /// What the caller sent, parameters and body in one object, for the record to redact.
+    pub fn as_sent(&self) -> Value {
+        let mut sent = self.input.clone();
+        if let Some(token) = &self.client_token {
+            sent.insert("clientToken".to_owned(), token.as_str().into());
+        }
+        if let Some(policies) = &self.additional_iam_policies {
+            let policies = policies.iter().map(|policy| Value::from(policy.as_str()));
+            let iam = Map::from_iter([("additionalIamPolicies".to_owned(), policies.collect())]);
+            sent.insert("iam".to_owned(), Value::Object(iam));
+        }
+        Value::Object(sent)
+    }
+
     /// The token that PCS is sent; `None` where the action takes none.
     ///
     /// PCS sees one principal, the function's role. The token is therefore bound to the caller, the operation and

@@ -272,7 +272,7 @@ impl Gateway {
         opened: &Opened,
         deadline: Instant,
     ) -> bool {
-        entry.answered_with(output);
+        entry.is_about(output);
         let (facts, _) = self
             .inspect(profile_of(output).unwrap_or_default(), deadline)
             .await;

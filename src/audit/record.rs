@@ -10,8 +10,14 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use super::redact::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Recording, redact, within};
 use crate::{
-    guardrails::Facts, operations::Operation, principal::Principal, request::ApiRequest, router::Call,
+    contract::{self, Recorded},
+    guardrails::Facts,
+    operations::Operation,
+    principal::Principal,
+    request::ApiRequest,
+    router::Call,
 };
 
 /// Which row of a call's record this is; the sort key keeps them in this order.
@@ -163,20 +169,6 @@ pub struct Downstream {
     pub error_code: Option<String>,
 }
 
-/// Redacted JSON as a row holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    pub json: String,
-    pub cut: Option<Cut>,
-}
-
-/// What was cut off, by the length and SHA-256 of the whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    pub bytes: usize,
-    pub sha256: String,
-}
-
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -208,8 +200,8 @@ pub struct Entry {
     dryrun: bool,
     /// Identifiers as the caller gave them: cluster first, then what is inside it.
     identifiers: Vec<String>,
-    request_parameters: Option<Written>,
-    response_elements: Option<Written>,
+    request_parameters: Option<Recording>,
+    response_elements: Option<Recording>,
     /// ARN of what was created or named, once PCS told it.
     resource_arn: Option<String>,
     /// Name of what is no caller's operation.
@@ -278,10 +270,24 @@ impl Entry {
         self.dryrun = call.dryrun;
         self.identifiers =
             identifiers(|name| call.input.get(name).and_then(Value::as_str).map(str::to_owned));
+        if let Some(operation) = self.operation {
+            let recorded = contract::route(operation).recorded_input;
+            self.request_parameters = Some(recording(&call.as_sent(), recorded, REQUEST_BYTES_MAX));
+        }
     }
 
-    /// Notes the ARN in PCS's answer: `{"cluster": {"arn": ..}}` and the like.
+    /// Notes PCS's answer to the call itself. CloudTrail keeps no answers of reads either.
     pub fn answered_with(&mut self, output: &Map<String, Value>) {
+        self.is_about(output);
+        if let Some(operation) = self.operation.filter(|operation| operation.is_mutation()) {
+            let recorded = contract::route(operation).recorded_output;
+            let answer = Value::Object(output.clone());
+            self.response_elements = Some(recording(&answer, recorded, ANSWER_BYTES_MAX));
+        }
+    }
+
+    /// Notes the ARN in an answer of PCS: `{"cluster": {"arn": ..}}` and the like.
+    pub fn is_about(&mut self, output: &Map<String, Value>) {
         let arn = output.values().find_map(|resource| resource.get("arn")?.as_str());
         self.resource_arn = arn.map(str::to_owned).or(self.resource_arn.take());
     }
@@ -335,6 +341,10 @@ impl Entry {
     pub fn operation_name(&self) -> Option<&'static str> {
         self.operation.map(Operation::name).or(self.task)
     }
+}
+
+fn recording(value: &Value, recorded: &Recorded, budget: usize) -> Recording {
+    within(redact(value, recorded).to_string(), budget)
 }
 
 /// The cluster's id in the ARN of the cluster or of something inside it; anything else stays as it is.

@@ -151,18 +151,76 @@ async fn hostile_strings_stay_in_one_row_of_bounded_size() {
     assert_eq!(rows[0]["userIdentity"]["sessionName"], "quote\"\nnewline");
 }
 
+/// What the contract does not call safe is not kept; expected values from `tests/contract/recorded.golden`.
 #[tokio::test]
-async fn the_body_is_known_by_its_hash_only() {
+async fn what_was_asked_and_answered_is_on_record_without_secrets() {
     let world = World::start().await;
-    world
-        .send(&with_body(
-            event("create-cluster"),
-            json!({"tags": {"secret": "hunter2hunter2"}}),
-        ))
-        .await;
-    let rows = Value::from(world.rows().await);
-    assert!(!rows.to_string().contains("hunter2hunter2"));
-    assert_eq!(rows[0]["bodySha256"].as_str().map(str::len), Some(64));
+    let setting = json!([{"parameterName": "Prolog", "parameterValue": "hunter2hunter2"}]);
+    let request = with_body(
+        event("create-cluster"),
+        json!({"slurmConfiguration": {"slurmCustomSettings": setting}, "clientToken": "hunter2hunter2"}),
+    );
+    assert_eq!(world.send(&request).await.status, 202);
+    let rows = world.rows().await;
+    assert!(!Value::from(rows.clone()).to_string().contains("hunter2hunter2"));
+    let recorded =
+        |row: &Value, name: &str| serde_json::from_str::<Value>(row[name].as_str().unwrap()).unwrap();
+    let asked = recorded(&rows[0], "requestParameters");
+    assert_eq!(asked["clusterName"], "demo-cluster");
+    assert_eq!(asked["clientToken"], "REDACTED");
+    assert_eq!(
+        asked["slurmConfiguration"]["slurmCustomSettings"],
+        json!([{"parameterName": "Prolog", "parameterValue": "REDACTED"}])
+    );
+    assert_eq!(rows[1].get("requestParameters"), None, "once is enough");
+    let answered = recorded(&rows[1], "responseElements");
+    assert_eq!(answered["cluster"]["status"], "CREATING");
+    assert_eq!(rows[0].get("responseElements"), None);
+}
+
+/// CloudTrail keeps no answers of reads either.
+#[tokio::test]
+async fn answers_of_reads_are_not_recorded() {
+    let world = World::start().await;
+    world.cluster().await;
+    world.send(&event("get-cluster")).await;
+    let read = world.rows().await.pop().unwrap();
+    assert_eq!(
+        (&read["sk"], read.get("responseElements")),
+        (&json!("0#READ"), None)
+    );
+    assert_eq!(
+        read["requestParameters"],
+        json!({"clusterIdentifier": "demo-cluster"}).to_string()
+    );
+}
+
+/// 64 KiB and what was cut off, by length and hash; never a call that fails because it is big.
+#[tokio::test]
+async fn a_big_request_is_recorded_in_part() {
+    let world = World::start().await;
+    let tags: serde_json::Map<String, Value> = (0..50)
+        .map(|number| (format!("{number:0>128}"), Value::from("é".repeat(256))))
+        .collect();
+    let settings: Vec<Value> = (0..1_500)
+        .map(|number| json!({"parameterName": format!("{number:a>40}"), "parameterValue": "x"}))
+        .collect();
+    let request = with_body(
+        event("create-cluster"),
+        json!({"tags": tags, "slurmConfiguration": {"slurmCustomSettings": settings}}),
+    );
+    world.send(&request).await;
+    let rows = world.rows().await;
+    let kept = rows[0]["requestParameters"].as_str().unwrap();
+    assert!(
+        kept.len() <= 64 * 1024 && kept.len() > 64 * 1024 - 4,
+        "{}",
+        kept.len()
+    );
+    let cut = &rows[0]["truncated"];
+    assert_eq!(cut["attribute"], "requestParameters");
+    assert!(cut["bytes"].as_u64().unwrap() > 64 * 1024);
+    assert_eq!(cut["sha256"].as_str().map(str::len), Some(64));
 }
 
 /// SHA-256 of `abc`, from FIPS 180-2; API Gateway may wrap the same body in base64.

@@ -89,7 +89,7 @@ async fn every_hour_is_summed_up_by_the_sweep_after_the_one_that_closed_it() {
         "every row is in an hour that has its digest"
     );
     assert_eq!(
-        sweep_at(&world.gateway, now + HOUR * 3).await,
+        sweep_at(&world.gateway, now + HOUR * 3 + SignedDuration::from_secs(1)).await,
         Ok(1),
         "the hour that the last sweep closed"
     );

@@ -8,9 +8,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::{Entry, Outcome, Stage, Written};
+use super::{Entry, Outcome, Stage};
 use crate::{
-    audit::chain::Item,
+    audit::{chain::Item, redact::Recording},
     guardrails::instance_role::{ProfileFacts, RoleFacts},
     principal::Principal,
 };
@@ -162,7 +162,7 @@ fn call(entry: &Entry, id: &str, common: Common) -> Fields {
 }
 
 /// Redacted JSON, as text: a cut one could not be anything else.
-fn written(name: &'static str, recorded: Option<&Written>) -> Fields {
+fn written(name: &'static str, recorded: Option<&Recording>) -> Fields {
     let Some(recorded) = recorded else {
         return Vec::new();
     };
