@@ -30,8 +30,9 @@ class Trail:
                                     aws_secret_access_key=SECRET).Table(TABLE)
 
     def keys(self):
-        """(pk, sk) of every row."""
-        return {(row["pk"], row["sk"]) for row in self.scan(ProjectionExpression="pk, sk")}
+        """(pk, sk) of every row of a call, but for the copies that are there to be found by another key."""
+        return {(row["pk"], row["sk"]) for row in self.scan(ProjectionExpression="pk, sk")
+                if row["pk"].startswith("E#") and row["sk"] != "8#IDENTIFIED"}
 
     def rows(self, keys=None):
         """Rows by (pk, sk): those asked for, or all."""
