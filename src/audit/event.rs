@@ -24,7 +24,7 @@ const RECORDED_JSON: [&str; 2] = ["requestParameters", "responseElements"];
 pub fn summary(row: &Item) -> Map<String, Value> {
     let told = row::SUMMARY
         .iter()
-        .filter(|name| !OWN.contains(name) && **name != "step")
+        .filter(|name| !OWN.contains(name))
         .filter_map(|name| Some(((*name).to_owned(), plain(row.get(*name)?))));
     let mut summary: Map<String, Value> = told.collect();
     summary.insert("eventSource".to_owned(), row::EVENT_SOURCE.into());

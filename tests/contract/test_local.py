@@ -356,7 +356,7 @@ def test_state_survives_a_kill(tmp_path):
     with running(tmp_path) as local:
         made = local.call(api, "POST", "/v1/clusters", cluster_body(), expect=202).json["cluster"]
         rows = local.trail.rows()
-        assert len(rows) == 2
+        assert len(rows) == 3
     with running(tmp_path) as local:
         assert local.trail.rows() == rows
         read = local.call(api, "GET", f"/v1/clusters/{made['id']}", expect=200).json["cluster"]

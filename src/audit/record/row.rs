@@ -18,12 +18,12 @@ use crate::{
 type Fields = Vec<(&'static str, AttributeValue)>;
 
 /// What every index holds of a row: enough for a list. The template's and `pcs-local`'s tables are made with it.
-pub const SUMMARY: [&str; 18] = [
+/// DynamoDB takes 20 attributes in an index, and 100 in all indexes of a table.
+pub const SUMMARY: [&str; 17] = [
     "eventId",
     "eventTime",
     "eventName",
     "stage",
-    "step",
     "decision",
     "httpStatus",
     "errorCode",
