@@ -34,6 +34,9 @@ struct Arguments {
     /// How long clusters, compute node groups and queues stay CREATING, UPDATING and DELETING
     #[arg(long, default_value_t = 2.0)]
     transition_seconds: f64,
+    /// How often the function sweeps, as the deployment's schedule makes it; 0 turns it off
+    #[arg(long, default_value_t = 3600)]
+    sweep_seconds: u64,
     /// JSON file with more access keys
     #[arg(long)]
     credentials: Option<PathBuf>,
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         data_dir: arguments.data_dir,
         transition,
         credentials: arguments.credentials,
+        sweep_every: (arguments.sweep_seconds > 0).then(|| Duration::from_secs(arguments.sweep_seconds)),
         pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
         variables: std::env::vars().filter(|(name, _)| is_ours(name)).collect(),
         ..Options::default()

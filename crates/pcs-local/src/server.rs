@@ -97,10 +97,7 @@ impl Shell {
         let Ok(payload) = to_raw_value(event) else {
             return self.failed(request_id);
         };
-        let mut context = Context::default();
-        context.request_id = uuid::Uuid::new_v4().to_string();
-        context.deadline = self.deadline();
-        let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, context));
+        let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, self.context()));
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {
             Ok(Ok(Reply::Api(response))) => {
@@ -108,6 +105,24 @@ impl Shell {
             }
             Ok(Ok(Reply::Sweep(_)) | Err(_)) | Err(_) => self.failed(request_id),
         }
+    }
+
+    /// Invokes the function with the schedule's event. Its failures are in its own log; nobody waits for an answer.
+    pub(crate) async fn sweep(&self, event: &Value) {
+        let Ok(payload) = to_raw_value(event) else { return };
+        let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, self.context()));
+        match tokio::time::timeout(self.function_timeout, invocation).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the sweep failed"),
+            Err(_) => tracing::error!("the sweep ran into the function's time limit"),
+        }
+    }
+
+    fn context(&self) -> Context {
+        let mut context = Context::default();
+        context.request_id = uuid::Uuid::new_v4().to_string();
+        context.deadline = self.deadline();
+        context
     }
 
     /// What API Gateway answers when the function gave nothing usable.

@@ -21,7 +21,7 @@ use pcs_api::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::{audit_table, credentials::Credentials, proxy_event::Api, seed, server};
+use crate::{audit_table, credentials::Credentials, proxy_event::Api, schedule, seed, server};
 
 /// AWS's documentation account and the deployment constants that events carry.
 const ACCOUNT_ID: &str = "123456789012";
@@ -50,6 +50,8 @@ pub struct Options {
     pub pcs_record: Option<PathBuf>,
     /// The function's time limit.
     pub function_timeout: Duration,
+    /// How often the sweep runs; `None`: never.
+    pub sweep_every: Option<Duration>,
     /// `PCS_API_*` and `AWS_ENDPOINT_URL_*` values that replace the local ones.
     pub variables: BTreeMap<String, String>,
 }
@@ -67,6 +69,7 @@ impl Default for Options {
             credentials: None,
             pcs_record: None,
             function_timeout: Duration::from_secs(28),
+            sweep_every: None,
             variables: BTreeMap::new(),
         }
     }
@@ -168,7 +171,11 @@ impl Stack {
         let api = api(&config);
         let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
             .map_err(StartError::Emulator)?;
-        let serving = server::serve(Arc::new(shell), listener, until(stopped));
+        let shell = Arc::new(shell);
+        if let Some(every) = options.sweep_every {
+            servers.spawn(schedule::run(Arc::clone(&shell), every, until(stopped.clone())));
+        }
+        let serving = server::serve(shell, listener, until(stopped));
         servers.spawn(async move { report("the gateway", serving.await) });
 
         Ok(Stack {
