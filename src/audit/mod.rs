@@ -164,8 +164,8 @@ impl Audit {
             .unwrap_or(Err("the audit table did not answer in time"))
     }
 
-    /// THE write: every row of the table is linked and put here, whoever it is for. A write that fails, or is given
-    /// up, leaves its number declared in the chain.
+    /// THE write: every row of the table is linked and put here, whoever it is for (digests, which are signed in
+    /// between, in `progress.rs`). A write that fails, or is given up, leaves its number declared in the chain.
     async fn write(&self, clients: &Clients, mut row: Item) -> Result<(), &'static str> {
         let link = self.chain.link(&mut row);
         Box::pin(dynamodb::put(clients.dynamodb(), &self.config.table, row)).await?;
