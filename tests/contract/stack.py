@@ -113,7 +113,8 @@ class Stack:
     def __init__(self, *flags):
         self.calls = []
         self.recorders = [Recorder("pcs", read_pcs, self.calls), Recorder("iam", read_iam, self.calls)]
-        command = [*program(), "--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0", *flags]
+        command = [*program(), "--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0",
+                   "--page-port", "0", *flags]
         # Nothing of the person's own configuration may reach the run.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PCS_API_"))}
         environment = kept | {"AWS_ENDPOINT_URL_PCS": self.recorders[0].url,
@@ -125,6 +126,7 @@ class Stack:
         assert line.startswith("READY "), f"{shlex.join(command)} printed {line!r}"
         ready = json.loads(line.removeprefix("READY "))
         self.url, self.pcs, self.dynamodb = ready["gateway"], ready["pcs"], ready["dynamodb"]
+        self.page = ready["page"]
         self.trail = trail.Trail(self.dynamodb)
         for recorder, name in zip(self.recorders, ("pcs", "iam")):
             recorder.target = ready[name].removeprefix("http://")

@@ -194,6 +194,36 @@ impl Emulator {
         Ok(serde_json::to_value(&self.lock().world)?)
     }
 
+    /// Every cluster of every account and Region as it is now: the members that PCS answers, `accountId`,
+    /// `region`, and the details of its `computeNodeGroups` and `queues`. No secret is in it, nothing is
+    /// changed, and it is no call.
+    pub fn clusters(&self) -> Vec<Value> {
+        let shared = self.lock();
+        let now = clock::now(shared.world.clock_offset);
+        let mut found = Vec::new();
+        for (account, regions) in &shared.world.accounts {
+            for (name, region) in regions {
+                // Transitions end when somebody looks; this look leaves no trace.
+                let mut region = region.clone();
+                lifecycle::settle(&mut region, now);
+                for cluster in region.of(Kind::Cluster, None) {
+                    let parts = |kind: Kind| {
+                        let parts = region.of(kind, Some(&cluster.id));
+                        Value::Array(parts.map(|part| Value::Object(part.detail())).collect())
+                    };
+                    let mut shown = cluster.detail();
+                    for kind in [Kind::ComputeNodeGroup, Kind::Queue] {
+                        shown.insert(kind.list_member().to_owned(), parts(kind));
+                    }
+                    shown.insert("accountId".to_owned(), Value::from(account.as_str()));
+                    shown.insert("region".to_owned(), Value::from(name.as_str()));
+                    found.push(Value::Object(shown));
+                }
+            }
+        }
+        found
+    }
+
     /// Replaces everything that is stored by what a [`snapshot`](Self::snapshot) holds. A document that no
     /// emulator of this version made, or that somebody broke, is refused and changes nothing.
     pub fn load(&self, document: Value) -> Result<(), LoadError> {

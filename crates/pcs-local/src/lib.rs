@@ -10,6 +10,7 @@ mod audit_table;
 pub mod contract;
 pub mod credentials;
 pub mod gateway_response;
+mod page;
 pub mod proxy_event;
 pub mod request;
 pub mod resource_policy;

@@ -28,6 +28,9 @@ struct Arguments {
     /// Port of DynamoDB, which holds the audit table
     #[arg(long, default_value_t = 3003)]
     dynamodb_port: u16,
+    /// Port of the page that shows the audit trail and the clusters
+    #[arg(long, default_value_t = 3004)]
+    page_port: u16,
     /// Keep all state in this folder; it survives a restart and a kill
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         pcs_port: arguments.pcs_port,
         iam_port: arguments.iam_port,
         dynamodb_port: arguments.dynamodb_port,
+        page_port: arguments.page_port,
         data_dir: arguments.data_dir,
         transition,
         credentials: arguments.credentials,
@@ -80,6 +84,7 @@ async fn run(stack: Stack) -> ExitCode {
     for (name, note) in seed::PROFILES {
         eprintln!("  {name:<22} {note}");
     }
+    eprintln!("What happens, live: {}/", stack.page);
     announce(&stack.ready_line());
     // Without a signal handler the process ends all the same; state on disk does not depend on a clean end.
     let _ = tokio::signal::ctrl_c().await;

@@ -143,12 +143,29 @@ impl Shell {
     }
 }
 
-/// Serves until `shutdown`; calls under way are then finished.
+/// Serves the API until `shutdown`; calls under way are then finished.
 pub async fn serve(
     shell: Arc<Shell>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let answer = move |request, peer: SocketAddr| {
+        let shell = Arc::clone(&shell);
+        async move { shell.answer(request, peer).await }
+    };
+    connections(listener, shutdown, answer).await
+}
+
+/// Answers every request on every connection until `shutdown`; those under way are then finished.
+pub(crate) async fn connections<F, A>(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    answer: F,
+) -> io::Result<()>
+where
+    F: Fn(Request<Incoming>, SocketAddr) -> A + Clone + Send + 'static,
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     let mut shutdown = pin!(shutdown);
     let connections = GracefulShutdown::new();
     loop {
@@ -157,10 +174,10 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         stream.set_nodelay(true)?;
-        let shell = Arc::clone(&shell);
+        let answer = answer.clone();
         let service = service_fn(move |request| {
-            let shell = Arc::clone(&shell);
-            async move { Ok::<_, Infallible>(shell.answer(request, peer).await) }
+            let answering = answer(request, peer);
+            async move { Ok::<_, Infallible>(answering.await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

@@ -1,4 +1,5 @@
-//! The whole product in one process: gateway, PCS, IAM and DynamoDB, each on a loopback port of its own.
+//! The whole product in one process: gateway, PCS, IAM and DynamoDB, each on a loopback port of its own, and a page
+//! to look at them.
 //!
 //! The gateway talks to the others over HTTP with its own SDK clients, so nothing of its path is replaced. An
 //! endpoint given by `AWS_ENDPOINT_URL_*` is used instead of the embedded part.
@@ -21,7 +22,13 @@ use pcs_api::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::{audit_table, credentials::Credentials, proxy_event::Api, schedule, seed, server};
+use crate::{
+    audit_table,
+    credentials::Credentials,
+    page::{self, Page},
+    proxy_event::Api,
+    schedule, seed, server,
+};
 
 /// AWS's documentation account and the deployment constants that events carry.
 const ACCOUNT_ID: &str = "123456789012";
@@ -38,6 +45,7 @@ pub struct Options {
     pub pcs_port: u16,
     pub iam_port: u16,
     pub dynamodb_port: u16,
+    pub page_port: u16,
     /// Folder that keeps all state over a restart; `None` keeps it in memory.
     pub data_dir: Option<PathBuf>,
     /// How long CREATING and the like last.
@@ -63,6 +71,7 @@ impl Default for Options {
             pcs_port: 0,
             iam_port: 0,
             dynamodb_port: 0,
+            page_port: 0,
             data_dir: None,
             transition: Duration::from_secs(2),
             iam_propagation: Duration::ZERO,
@@ -125,6 +134,7 @@ pub struct Stack {
     pub pcs: String,
     pub iam: String,
     pub dynamodb: String,
+    pub page: String,
     /// Handles to the embedded parts, for tests.
     pub pcs_emulator: pcs_emulator::Emulator,
     pub iam_emulator: iam_emulator::Emulator,
@@ -166,6 +176,14 @@ impl Stack {
         let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
         audit_table::create(&dynamodb_client(&config), &config.audit.table).await?;
 
+        let (page_listener, page) = listen(options.page_port).await?;
+        let serving = page::serve(
+            looker(&config, &pcs, &pcs_emulator),
+            page_listener,
+            until(stopped.clone()),
+        );
+        servers.spawn(async move { report("the page", serving.await) });
+
         let (listener, gateway) = listen(options.gateway_port).await?;
         let credentials = credentials(&options)?;
         let api = api(&config);
@@ -183,6 +201,7 @@ impl Stack {
             pcs,
             iam,
             dynamodb,
+            page,
             pcs_emulator,
             iam_emulator,
             variables,
@@ -200,6 +219,7 @@ impl Stack {
     pub fn ready_line(&self) -> String {
         let urls = serde_json::json!({
             "gateway": self.gateway, "pcs": self.pcs, "iam": self.iam, "dynamodb": self.dynamodb,
+            "page": self.page,
         });
         format!("READY {urls}")
     }
@@ -325,6 +345,20 @@ fn api(config: &Config) -> Api {
         api_id: config.deployment.rest_api_id.clone(),
         stage: config.deployment.stage.clone(),
         region: config.aws.region.clone(),
+    }
+}
+
+/// The page reads the table itself, and not through the API: looking must not add to the trail.
+fn looker(config: &Config, pcs: &str, pcs_emulator: &pcs_emulator::Emulator) -> Page {
+    Page {
+        dynamodb: dynamodb_client(config),
+        table: config.audit.table.clone(),
+        pcs: pcs_emulator.clone(),
+        pcs_elsewhere: config
+            .aws
+            .pcs_endpoint
+            .clone()
+            .filter(|endpoint| endpoint != pcs),
     }
 }
 
