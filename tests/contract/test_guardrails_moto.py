@@ -178,7 +178,8 @@ class MotoStack(stack.Stack):
         command = [*emulator, "--port", "0", "--node-groups-per-cluster", "1000"]
         self.pcs_process, ready = started(command, kept)
         self.pcs = ready["pcs"]
-        command = [*stack.program(), "--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0"]
+        command = [*stack.program(), "--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0",
+                   "--page-port", "0"]
         self.process, ready = started(command, kept | variables | {
             "AWS_ENDPOINT_URL_PCS": self.recorders[0].url, "AWS_ENDPOINT_URL_IAM": self.recorders[1].url,
             "PCS_API_AUDIT_RETENTION_DAYS": str(trail.RETENTION_DAYS)})

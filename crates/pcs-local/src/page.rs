@@ -9,6 +9,7 @@ mod events;
 
 use std::{future::Future, io, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -66,7 +67,10 @@ pub(crate) async fn serve(
     let page = Arc::new(page);
     let answer = move |request: Request<Incoming>, _peer| {
         let page = Arc::clone(&page);
-        async move { page.respond(request.method(), request.uri(), request.headers()).await }
+        async move {
+            page.respond(request.method(), request.uri(), request.headers())
+                .await
+        }
     };
     server::connections(listener, shutdown, answer).await
 }
@@ -119,9 +123,9 @@ impl Page {
             "/page.css" => Answer::text("text/css; charset=utf-8", STYLE),
             "/page.js" => Answer::text("text/javascript; charset=utf-8", SCRIPT),
             "/icon.svg" => Answer::text("image/svg+xml", ICON),
-            "/api/operations" => {
-                Answer::json(&json!({"operations": Operation::all().map(Operation::name).collect::<Vec<_>>()}))
-            }
+            "/api/operations" => Answer::json(
+                &json!({"operations": Operation::all().map(Operation::name).collect::<Vec<_>>()}),
+            ),
             "/api/clusters" => self.clusters(),
             "/api/events" => self.events(uri.query().unwrap_or_default()).await,
             path => match path.strip_prefix("/api/events/") {
@@ -144,7 +148,10 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Answer> {
         return Some(Answer::fault(StatusCode::MISDIRECTED_REQUEST, message));
     }
     if method != Method::GET && method != Method::HEAD {
-        return Some(Answer::fault(StatusCode::METHOD_NOT_ALLOWED, "this page is only read"));
+        return Some(Answer::fault(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this page is only read",
+        ));
     }
     None
 }
@@ -156,25 +163,23 @@ fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let is_ours = |authority: &str| {
-        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        let (name, rest) = match authority.rfind(']').or_else(|| authority.find(':').and_then(|n| n.checked_sub(1))) {
-            Some(end) => authority.split_at_checked(end.saturating_add(1)).unwrap_or((authority, "")),
-            None => (authority, ""),
-        };
-        let is_name = ["127.0.0.1", "localhost", "[::1]"]
+        let authority = authority.to_ascii_lowercase();
+        ["127.0.0.1", "localhost", "[::1]"]
             .iter()
-            .any(|ours| name.eq_ignore_ascii_case(ours));
-        is_name && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+            .filter_map(|name| authority.strip_prefix(name))
+            .any(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
     };
-    host.to_str().is_ok_and(is_ours) && uri.authority().is_none_or(|authority| is_ours(authority.as_str()))
+    host.to_str().is_ok_and(is_ours)
+        && uri
+            .authority()
+            .is_none_or(|authority| is_ours(authority.as_str()))
 }
 
 /// With the headers that every answer has. An answer that the page has already is not sent again.
 fn finished(answer: Answer, asked: &HeaderMap) -> Response<Full<Bytes>> {
-    let digest = Sha256::digest(&answer.body);
-    let tag: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    let tag = format!("\"{}\"", BASE64_STANDARD.encode(Sha256::digest(&answer.body)));
     let has_it = asked
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == tag.as_bytes());
@@ -190,7 +195,10 @@ fn finished(answer: Answer, asked: &HeaderMap) -> Response<Full<Bytes>> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if !is_known {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(answer.content_type),
+        );
     }
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
@@ -200,3 +208,6 @@ fn finished(answer: Answer, asked: &HeaderMap) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

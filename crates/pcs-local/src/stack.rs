@@ -354,11 +354,7 @@ fn looker(config: &Config, pcs: &str, pcs_emulator: &pcs_emulator::Emulator) -> 
         dynamodb: dynamodb_client(config),
         table: config.audit.table.clone(),
         pcs: pcs_emulator.clone(),
-        pcs_elsewhere: config
-            .aws
-            .pcs_endpoint
-            .clone()
-            .filter(|endpoint| endpoint != pcs),
+        pcs_elsewhere: config.aws.pcs_endpoint.clone().filter(|endpoint| endpoint != pcs),
     }
 }
 

@@ -6,6 +6,46 @@ use serde_json::{Value, json};
 use crate::world::{World, cluster_body, group_body, id_in};
 
 #[test]
+fn a_look_from_beside_sees_what_pcs_answers_and_is_no_call() {
+    let world = World::new();
+    let id = world.cluster("demo");
+    let group = world.group(&id, "compute");
+    world.queue(&id, "work", &group);
+    world.settle();
+    world.ok(
+        "DeleteQueue",
+        &json!({"clusterIdentifier": id, "queueIdentifier": "work"}),
+    );
+    let (calls, stored) = (world.emulator.calls().len(), world.emulator.snapshot().unwrap());
+
+    let [mut seen] = <[Value; 1]>::try_from(world.emulator.clusters()).unwrap();
+    assert_eq!(seen["computeNodeGroups"][0]["status"], "ACTIVE");
+    assert_eq!(seen["queues"][0]["status"], "DELETING");
+    assert!(!seen.to_string().contains("secret"));
+    assert_eq!(world.emulator.calls().len(), calls);
+    assert_eq!(world.emulator.snapshot().unwrap(), stored);
+
+    let asked = json!({"clusterIdentifier": id, "computeNodeGroupIdentifier": group});
+    let answered = &world.ok("GetComputeNodeGroup", &asked)["computeNodeGroup"];
+    assert_eq!(&seen["computeNodeGroups"][0], answered);
+    let members = seen.as_object_mut().unwrap();
+    let beside = ["computeNodeGroups", "queues", "accountId", "region"].map(|name| members.remove(name));
+    assert_eq!(
+        beside[2..],
+        [Some(json!("123456789012")), Some(json!("us-east-1"))]
+    );
+    // What PCS makes for a cluster that was up, its endpoints and secrets, is left out.
+    let answered = world.ok("GetCluster", &json!({"clusterIdentifier": id}));
+    for (name, value) in members {
+        if name != "slurmConfiguration" {
+            assert_eq!(value, &answered["cluster"][name.as_str()], "{name}");
+        }
+    }
+    world.settle();
+    assert_eq!(world.emulator.clusters()[0]["queues"], json!([]));
+}
+
+#[test]
 fn a_cluster_is_created_shown_and_deleted() {
     let world = World::new();
     let created = world.ok("CreateCluster", &cluster_body("demo"));

@@ -70,7 +70,8 @@ fn moment(time: Timestamp) -> String {
 
 /// A ULID: 26 letters and digits of Crockford's alphabet.
 fn is_event_id(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_digit() || (byte.is_ascii_uppercase() && !b"ILOU".contains(&byte));
+    let is_letter =
+        |byte: u8| byte.is_ascii_digit() || (byte.is_ascii_uppercase() && !b"ILOU".contains(&byte));
     text.len() == 26 && text.bytes().all(is_letter)
 }
 
@@ -80,7 +81,10 @@ impl Asked {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let wrong = || format!("`{name}` is not one");
             let is_first = match name.as_ref() {
-                "before" => asked.before.replace(Position::read(&value).ok_or_else(wrong)?).is_none(),
+                "before" => asked
+                    .before
+                    .replace(Position::read(&value).ok_or_else(wrong)?)
+                    .is_none(),
                 "after" => asked.after.replace(value.parse().map_err(|_| wrong())?).is_none(),
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
@@ -149,7 +153,11 @@ impl Page {
             .await;
         let (events, next) = match page {
             Ok(page) => {
-                let rest = asked.after.is_none().then_some(from).filter(|from| *from > oldest);
+                let rest = asked
+                    .after
+                    .is_none()
+                    .then_some(from)
+                    .filter(|from| *from > oldest);
                 (page.events, page.next.or_else(|| rest.map(moment)))
             }
             Err(QueryError::OutOfTime { reached }) => (Vec::new(), Some(moment(reached))),
@@ -160,7 +168,12 @@ impl Page {
 
     /// When the table was made; the longest retention ago where the DynamoDB does not tell.
     async fn began(&self, now: Timestamp) -> Timestamp {
-        let described = self.dynamodb.describe_table().table_name(&self.table).send().await;
+        let described = self
+            .dynamodb
+            .describe_table()
+            .table_name(&self.table)
+            .send()
+            .await;
         described
             .ok()
             .and_then(|described| described.table?.creation_date_time)
