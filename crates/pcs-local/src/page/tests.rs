@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::stack::{Options, Stack};
 
-/// An answer as it came: status, head in lower case, body.
+/// An answer as it came.
 struct Told {
     status: u16,
     head: String,
@@ -22,8 +22,9 @@ impl Told {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        let start = format!("{name}: ");
-        self.head.lines().find_map(|line| line.strip_prefix(&start))
+        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = headers.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        values.next().map(|(_, value)| value)
     }
 }
 
@@ -41,7 +42,7 @@ async fn send(stack: &Stack, request: &str) -> Told {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     Told {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_lowercase(),
+        head: head.to_owned(),
         body: body.to_owned(),
     }
 }
@@ -160,7 +161,7 @@ async fn it_is_only_read() {
         .await;
         assert_eq!(
             (told.status, told.header("allow")),
-            (405, Some("get, head")),
+            (405, Some("GET, HEAD")),
             "{method}"
         );
     }
@@ -209,7 +210,7 @@ async fn every_answer_has_the_headers_that_keep_others_out() {
         }
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         assert_eq!(told.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(told.header("x-frame-options"), Some("deny"));
+        assert_eq!(told.header("x-frame-options"), Some("DENY"));
         assert_eq!(told.header("cache-control"), Some("no-store"));
         assert_eq!(told.header("referrer-policy"), Some("no-referrer"));
         assert_eq!(told.header("cross-origin-resource-policy"), Some("same-origin"));
