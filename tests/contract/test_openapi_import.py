@@ -76,7 +76,8 @@ def test_every_operation_is_signed(contract):
 def test_every_operation_calls_the_function(contract):
     function = (
         "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"
-        "${PcsApiFunction.Arn}/invocations"
+        "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${!stageVariables.function}"
+        "/invocations"
     )
     for name, operation in by_id(contract).items():
         assert operation["x-amazon-apigateway-integration"] == {
