@@ -96,6 +96,44 @@ class Stack:
                 wrong.append(name)
         return wrong
 
+    def decided(self):
+        """The template with its conditions decided and its parameters put in; what points from one resource to
+        another is left as it is."""
+        resources = {}
+        for name, resource in self.template["Resources"].items():
+            if "Condition" not in resource or self.condition(resource["Condition"]):
+                resources[name] = {key: self._decide(part) for key, part in resource.items() if key != "Condition"}
+        return {
+            "AWSTemplateFormatVersion": self.template["AWSTemplateFormatVersion"],
+            "Mappings": self.template["Mappings"],
+            "Resources": resources,
+        }
+
+    def _decide(self, expression):
+        if isinstance(expression, list):
+            return [part for part in map(self._decide, expression) if part is not ABSENT]
+        if not isinstance(expression, dict):
+            return expression
+        if len(expression) == 1:
+            (function, operand), = expression.items()
+            if function == "Fn::If":
+                condition, yes, no = operand
+                return self._decide(yes if self.condition(condition) else no)
+            if function == "Ref" and (operand in self.parameters or operand == "AWS::NoValue"):
+                return self.ref(operand)
+            if function == "Fn::Sub":
+                return self._decide_sub(operand)
+        members = {name: self._decide(member) for name, member in expression.items()}
+        return {name: member for name, member in members.items() if member is not ABSENT}
+
+    def _decide_sub(self, operand):
+        text, *variables = operand if isinstance(operand, list) else [operand]
+        for name, value in self.parameters.items():
+            text = text.replace("${" + name + "}", str(value))
+        if variables:
+            return {"Fn::Sub": [text, self._decide(variables[0])]}
+        return {"Fn::Sub": text} if "${" in text else text
+
     # --- values ---
 
     def resources(self):

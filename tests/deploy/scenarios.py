@@ -56,7 +56,7 @@ SCENARIOS = {
         "ThrottlingRateLimit": "20.5", "ThrottlingBurstLimit": "5",
     },
     "everything": {
-        "Region": "us-gov-west-1", "ParallelClusterFunctionAdditionalPolicies": LONG_BOUNDARY,
+        "Region": "ap-southeast-2", "ParallelClusterFunctionAdditionalPolicies": LONG_BOUNDARY,
         "CustomDomainName": "pcs.example.com", "CustomDomainCertificate": CERTIFICATE,
         "CustomDomainHostedZoneId": "Z0123456789ABCDEFGHIJ", "EnableIamAdminAccess": "true",
         "PermissionsBoundaryPolicy": LONG_BOUNDARY, "IAMRoleAndPolicyPrefix": "team-blue-",

@@ -2,10 +2,10 @@
 well formed in the eyes of AWS's own tools."""
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -14,6 +14,7 @@ import expand as expansion
 from conftest import made
 from scenarios import PARTITIONS, SCENARIOS
 
+CFN_LINT = pathlib.Path(sys.executable).with_name("cfn-lint")
 # API Gateway importer's spelling of HTTP methods.
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method"}
 
@@ -28,23 +29,19 @@ def only(stack, kind):
 
 
 def test_cfn_lint_finds_nothing(tmp_path):
-    """In the template, and in what it becomes for each parameter set."""
+    """In the template, and in what it becomes for each parameter set. cfn-lint looks only at the outside of the API's
+    body, so one of them has it whole and the others in short: it takes most of the time."""
     files = [expansion.TEMPLATE]
     for name in [*SCENARIOS, *PARTITIONS]:
-        file = tmp_path / f"{name}.json"
-        document = dict(made(name)[0])
-        # SAM leaves its own mark on resources; cfn-lint reads the API's body as plain JSON.
-        file.write_text(json.dumps(document, default=str))
-        files.append(file)
-
-    def lint(batch):
-        command = [sys.executable, "-m", "cfnlint", "--format", "parseable", "--regions", "us-east-1", "--", *batch]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    half = (len(files) + 1) // 2
-    with ThreadPoolExecutor() as pool:
-        for done in pool.map(lint, [files[:half], files[half:]]):
-            assert done.returncode == 0, done.stdout + done.stderr
+        document = made(name)[1].decided()
+        body = document["Resources"]["PcsApi"]["Properties"]["Body"]
+        if name != "default":
+            document["Resources"]["PcsApi"]["Properties"]["Body"] = {**body, "paths": {}, "components": {}}
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(document))
+    command = [CFN_LINT, "--format", "parseable", "--regions", "us-east-1", "--", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_sam_validates_the_template():
