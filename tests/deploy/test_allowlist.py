@@ -1,0 +1,86 @@
+"""The AdditionalIamPolicies allowlist is one: in the source documents, in the gateway, in the function's environment and
+in what IAM holds the function to."""
+
+import pathlib
+
+import boto3
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from conftest import made
+from policies import of_the_function, several, statements
+
+QUOTED = pathlib.Path(__file__).parent / "data" / "parallelcluster-api-patterns.txt"
+# What PCS's own console attaches to the roles that it makes for compute nodes; no other document has it.
+OF_PCS = "arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy"
+
+
+def documented():
+    patterns = [line.removeprefix("- !Sub ") for line in QUOTED.read_text().splitlines()]
+    return [pattern.replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", "123456789012")
+            for pattern in patterns]
+
+
+def in_the_environment(name):
+    variables = made(name)[1].resources()["PcsApiFunction"]["Properties"]["Environment"]["Variables"]
+    return variables["PCS_API_ADDITIONAL_IAM_POLICIES"].split(",")
+
+
+def in_iam(name):
+    statement, = [each for each in statements(of_the_function(made(name)[1])["NodeRolesPolicy"])
+                  if "iam:AttachRolePolicy" in several(each["Action"])]
+    return statement["Condition"]["ArnLike"]["iam:PolicyARN"]
+
+
+def in_the_gateway(local):
+    """What the running product answers about its guardrails."""
+    url = local["gateway"] + "/v1/guardrails"
+    signed = AWSRequest("GET", url)
+    keys = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    SigV4Auth(keys, "execute-api", "us-east-1").add_auth(signed)
+    answer = requests.get(url, headers=dict(signed.headers), timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["guardrails"]["additionalIamPolicies"]
+
+
+def test_documents_gateway_and_template_have_one_list(local):
+    assert len(documented()) == 12
+    one = [*documented(), OF_PCS]
+    assert in_the_gateway(local) == one
+    assert in_the_environment("default") == one
+    assert in_iam("iam-admin") == one
+
+
+@pytest.mark.parametrize("name", ["iam-admin", "iam-admin-boundary", "strict", "more-policies", "everything", "govcloud"])
+def test_iam_and_the_function_are_told_the_same(name):
+    assert in_iam(name) == in_the_environment(name)
+
+
+def test_the_strict_list_is_shorter_and_no_other():
+    strict = in_the_environment("strict")
+    assert strict == [pattern for pattern in in_the_environment("default") if pattern in strict]
+    left_out = {pattern.rsplit("/", 1)[1] for pattern in in_the_environment("default")} - {
+        pattern.rsplit("/", 1)[1] for pattern in strict}
+    assert left_out == {"AWSBatchFullAccess", "AWSBatchServiceRole", "AmazonEC2ContainerServiceforEC2Role",
+                        "AmazonECSTaskExecutionRolePolicy", "AmazonEC2SpotFleetTaggingRole",
+                        "EC2InstanceProfileForImageBuilder", "AWSLambdaBasicExecutionRole"}
+
+
+def test_more_patterns_come_after_the_preset():
+    parameters = made("more-policies")[1].parameters
+    assert in_the_environment("more-policies") == [
+        *in_the_environment("default"), *parameters["AdditionalIamPolicies"].split(",")]
+
+
+@pytest.mark.parametrize("name", ["default", "strict", "more-policies"])
+def test_policies_of_the_list_exist_as_far_as_they_are_awss(name):
+    """moto has AWS's managed policies, taken from AWS."""
+    from moto import mock_aws
+    own = [arn for arn in in_the_environment(name) if ":iam::aws:" in arn]
+    with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+        iam = boto3.client("iam", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        for arn in own:
+            assert iam.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
