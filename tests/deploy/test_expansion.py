@@ -162,8 +162,11 @@ def test_the_stage_logs_callers_and_throttles(stack):
     assert stage["StageName"] == "prod" and stage["TracingEnabled"] is True
     line = json.loads(stage["AccessLogSetting"]["Format"])
     for variable in ("requestId", "identity.userArn", "identity.caller", "identity.accountId", "identity.sourceIp",
-                     "status", "error.message", "resourcePath", "httpMethod"):
+                     "status", "error.responseType", "resourcePath", "httpMethod"):
         assert f"$context.{variable}" in line.values(), variable
+    # Callers choose these, and API Gateway does not escape them.
+    for variable in ("path", "identity.userAgent", "error.message", "protocol", "domainName"):
+        assert f"$context.{variable}" not in line.values(), variable
     groups = {stack.attribute(name, "Arn") for name in of_type(stack, "AWS::Logs::LogGroup")}
     assert stage["AccessLogSetting"]["DestinationArn"] in groups
     settings, = stage["MethodSettings"]
