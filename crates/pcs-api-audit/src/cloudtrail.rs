@@ -4,7 +4,7 @@
 //! gives events that are not AWS's own (its "integrations event schema"): nobody should take these records for AWS's.
 //! What CloudTrail has no field for is in `additionalEventData`.
 
-use pcs_api::audit::chain::Item;
+use pcs_api::audit::{chain::Item, event};
 use serde_json::{Map, Value, json};
 
 use crate::plain;
@@ -39,7 +39,7 @@ pub fn record(rows: &[Item]) -> Option<Value> {
     let merged: Map<String, Value> = rows
         .iter()
         .filter(|row| !is_step(row))
-        .flat_map(plain::row)
+        .flat_map(event::row)
         .collect();
     let get = |name: &str| merged.get(name).cloned().unwrap_or_default();
     let read_only = get("readOnly");
@@ -146,7 +146,7 @@ fn recorded(rows: &[Item], name: &str) -> Value {
     let Some(row) = rows.iter().find(|row| row.contains_key(name)) else {
         return Value::Null;
     };
-    let row = plain::row(row);
+    let row = event::row(row);
     let value = row.get(name).cloned().unwrap_or_default();
     match row.get("truncated") {
         Some(cut) if cut.get("attribute").and_then(Value::as_str) == Some(name) => {
@@ -178,7 +178,7 @@ fn additional(merged: &Map<String, Value>, rows: &[Item]) -> Value {
         .iter()
         .filter(|row| is_step(row))
         .map(|row| {
-            let row = plain::row(row);
+            let row = event::row(row);
             let told = ["step", "nodeRoleArn", "violations", "inspected"]
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), row.get(name)?.clone())));

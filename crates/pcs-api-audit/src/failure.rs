@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt, io};
 
-use aws_sdk_dynamodb::error::DisplayErrorContext;
 use pcs_api::audit::query::QueryError;
 
 /// In words for whoever runs the tool.
@@ -16,7 +15,14 @@ pub enum Failure {
 impl Failure {
     /// DynamoDB, or what lies before it, refused or did not answer.
     pub fn of_table(error: impl Error) -> Failure {
-        Failure::Table(DisplayErrorContext(error).to_string())
+        // The SDK tells its errors from the outside in.
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Failure::Table(text)
     }
 
     /// Whoever reads the output has seen enough, which is no failure: `pcs-api-audit tail | head`.

@@ -6,7 +6,7 @@
 use std::io::BufRead;
 
 use jiff::Timestamp;
-use pcs_api::audit::chain::Item;
+use pcs_api::audit::{chain::Item, cursor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
     dynamodb_json,
     failure::Failure,
     plain::text,
-    verify::{SECRET, SECRET_PARTITION, WITHHELD},
+    verify::{SECRET, WITHHELD},
 };
 
 /// What a raw export says of itself.
@@ -42,7 +42,7 @@ impl Heading {
 
 /// A row as a line. The key of page tokens leaves the table under no circumstances: its row says so.
 pub fn line(mut row: Item) -> String {
-    if text(&row, "pk") == Some(SECRET_PARTITION) && row.remove(SECRET).is_some() {
+    if text(&row, "pk") == Some(cursor::PARTITION) && row.remove(SECRET).is_some() {
         let what = aws_sdk_dynamodb::types::AttributeValue::S(SECRET.to_owned());
         row.insert(WITHHELD.to_owned(), what);
     }
@@ -119,13 +119,7 @@ mod tests {
     fn exports_of_dynamodb_are_read_too_and_anything_else_is_refused() {
         let rows = |text: &str| {
             let mut rows = Vec::new();
-            read(
-                text.as_bytes(),
-                &mut rows,
-                |_, _| Ok(()),
-                |rows, row| rows.push(row),
-            )
-            .map(|()| rows)
+            read(text.as_bytes(), &mut rows, |_, _| Ok(()), Vec::push).map(|()| rows)
         };
         let read = rows("{\"Item\":{\"pk\":{\"S\":\"a\"}}}\n\n{\"pk\":{\"S\":\"b\"}}\n").unwrap();
         assert_eq!(read.len(), 2);

@@ -1,25 +1,12 @@
 //! A call as one line, and a call's rows as a story.
 
-use pcs_api::audit::chain::Item;
+use pcs_api::audit::{chain::Item, event};
 use serde_json::Value;
 
 use crate::{
     plain,
     text::{column, printable},
 };
-
-/// Keys of the table and its indexes; what they say is in the row as well.
-const OWN: [&str; 9] = [
-    "pk",
-    "sk",
-    "at",
-    "byTime",
-    "byPrincipal",
-    "byResource",
-    "byRequest",
-    "closingKeys",
-    "expires",
-];
 
 /// Time, decision, status, caller, operation, Region, what it is about, event id; `-` for what is not known.
 pub fn call(row: &Item) -> String {
@@ -71,10 +58,8 @@ pub fn story(rows: &[Item]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         lines.push(plain::text(row, "sk").map(printable).unwrap_or_default());
-        for (name, value) in plain::row(row) {
-            if !OWN.contains(&name.as_str()) {
-                attribute(&name, &value, 1, &mut lines);
-            }
+        for (name, value) in event::row(row) {
+            attribute(&name, &value, 1, &mut lines);
         }
     }
     lines

@@ -1,187 +1,27 @@
-//! `pcs-api-audit`: what the person at the terminal may ask, and the exit status.
+//! `pcs-api-audit`: runs what was asked, and says by its exit status how that went.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod arguments;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use std::{fs::File, io::BufReader, path::Path, process::ExitCode};
+
+use arguments::{Arguments, Command, Export, Place, Query, Show, Table, Tail, Verify};
+use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
-use pcs_api::audit::query::{self, Filter, Source};
+use pcs_api::audit::{
+    event,
+    query::{self, Filter, Source},
+};
 use pcs_api_audit::{
     connect::Access,
     export::{self, Stretch},
     failure::Failure,
     file, lines,
     output::Output,
-    plain,
     progress::Progress,
     scan, tail,
-    time::{ago, hour, time},
     verify::{Finding, PublicKey, Rules, Summary, Verifier},
 };
 use serde_json::{Value, json};
-
-/// Reads the audit trail of PCS API, and proves that nothing in it was changed or taken away
-///
-/// Credentials and Region are found as the AWS CLI finds them.
-#[derive(Debug, Parser)]
-#[command(name = "pcs-api-audit", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Check every row, chain and digest; exit status 0: whole, 1: not whole, 2: could not be checked
-    Verify(Verify),
-    /// Show the newest calls, a line each
-    Tail(Tail),
-    /// Find calls, newest first
-    Query(Query),
-    /// Show everything that is on record of one call
-    Show(Show),
-    /// Write calls as JSON lines shaped like `CloudTrail`'s, or rows as they are
-    Export(Export),
-}
-
-#[derive(Debug, Args)]
-struct Table {
-    /// Name of the audit table
-    #[arg(long)]
-    table: String,
-    #[command(flatten)]
-    place: Place,
-}
-
-#[derive(Debug, Args)]
-struct Place {
-    /// Region of the table
-    #[arg(long)]
-    region: Option<String>,
-    /// Profile of ~/.aws/config
-    #[arg(long)]
-    profile: Option<String>,
-    /// URL of another DynamoDB; `AWS_ENDPOINT_URL_DYNAMODB` does the same
-    #[arg(long)]
-    endpoint_url: Option<String>,
-}
-
-impl Place {
-    async fn connect(self) -> Result<aws_sdk_dynamodb::Client, Failure> {
-        let access = Access {
-            region: self.region,
-            profile: self.profile,
-            endpoint_url: self.endpoint_url,
-        };
-        access.connect().await
-    }
-}
-
-#[derive(Debug, Args)]
-struct Verify {
-    /// Name of the audit table
-    #[arg(long, required_unless_present = "file", conflicts_with = "file")]
-    table: Option<String>,
-    #[command(flatten)]
-    place: Place,
-    /// Check a raw export instead of a table
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Public half of the key that signs the digests: PEM, or base64 as `aws kms get-public-key` gives it
-    #[arg(long, value_name = "FILE")]
-    public_key: Option<PathBuf>,
-    /// Hour from which on digests must be signed, like 2026-11-21T13; with a key the default is all
-    #[arg(long, value_name = "HOUR", value_parser = hour)]
-    signed_from: Option<Timestamp>,
-    /// Judge what has expired, and what is late, as of this time; default now, or when the export was made
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    as_of: Option<Timestamp>,
-    /// Findings and the summary as JSON lines
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Tail {
-    #[command(flatten)]
-    table: Table,
-    /// Go on with the calls that come
-    #[arg(long)]
-    follow: bool,
-    /// Begin this long ago
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = ago)]
-    since: Timestamp,
-}
-
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("by").args(["principal", "cluster", "request_id"]))]
-struct Query {
-    #[command(flatten)]
-    table: Table,
-    /// Unique id of a user or role (AIDA.., AROA..), without the session
-    #[arg(long, value_name = "ID")]
-    principal: Option<String>,
-    /// Name or id of a cluster; repeat it for the other names of the same cluster
-    #[arg(long, value_name = "NAME")]
-    cluster: Vec<String>,
-    /// API Gateway's request id
-    #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
-    /// Like `CreateCluster`
-    #[arg(long)]
-    operation: Option<String>,
-    /// ALLOW, DENY, ERROR or UNKNOWN
-    #[arg(long, value_parser = ["ALLOW", "DENY", "ERROR", "UNKNOWN"], ignore_case = true)]
-    decision: Option<String>,
-    /// Region that the call was about
-    #[arg(long, value_name = "REGION")]
-    of_region: Option<String>,
-    /// From this time on: 2026-11-21T13:30:00Z, 2026-11-21T13, 2026-11-21, or a time ago like 36h
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
-    from: Timestamp,
-    /// Before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    to: Option<Timestamp>,
-    /// At most so many calls
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
-    /// JSON lines
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Show {
-    #[command(flatten)]
-    table: Table,
-    /// Event id, as lists show it
-    event_id: String,
-    /// The rows as JSON lines
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Export {
-    #[command(flatten)]
-    table: Table,
-    /// Calls from this time on; without it the whole table is read, in the order of its partitions
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    from: Option<Timestamp>,
-    /// Calls before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
-    to: Option<Timestamp>,
-    /// The rows themselves in DynamoDB JSON, which `verify --file` reads
-    #[arg(long)]
-    raw: bool,
-    /// File instead of standard output; it appears whole or not at all, and only its owner may read it
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
 
 /// Status of a check that found something, and of one that could not be made.
 const NOT_WHOLE: u8 = 1;
@@ -358,11 +198,11 @@ async fn query_calls(arguments: Query) -> Result<ExitCode, Failure> {
     };
     let client = place.connect().await?;
     let mut output = Output::open(None)?;
-    tail::calls(&client, &table, &filter, arguments.limit, |event| {
+    tail::calls(&client, &table, &filter, arguments.limit, |call| {
         let line = if arguments.json {
-            Value::Object(plain::row(&event)).to_string()
+            Value::Object(event::summary(&call)).to_string()
         } else {
-            lines::call(&event)
+            lines::call(&call)
         };
         Ok(output.line(&line)?)
     })
@@ -384,7 +224,7 @@ async fn show(arguments: Show) -> Result<ExitCode, Failure> {
     let mut output = Output::open(None)?;
     let told = if arguments.json {
         rows.iter()
-            .map(|row| Value::Object(plain::row(row)).to_string())
+            .map(|row| Value::Object(event::row(row)).to_string())
             .collect()
     } else {
         lines::story(&rows)
@@ -410,4 +250,15 @@ async fn export_calls(arguments: Export) -> Result<ExitCode, Failure> {
     }
     output.end()?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Place {
+    async fn connect(self) -> Result<aws_sdk_dynamodb::Client, Failure> {
+        let access = Access {
+            region: self.region,
+            profile: self.profile,
+            endpoint_url: self.endpoint_url,
+        };
+        access.connect().await
+    }
 }

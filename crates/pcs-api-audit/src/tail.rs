@@ -188,7 +188,7 @@ mod tests {
         let received = event("1", "RECEIVED", now);
         assert!(!shown.is_news(&received, now));
         assert_eq!(shown.open_before(&[]), ["1"]);
-        assert!(shown.open_before(&[received.clone()]).is_empty());
+        assert!(shown.open_before(std::slice::from_ref(&received)).is_empty());
         assert!(shown.is_news(&received, later), "a long call is told of");
         assert!(!shown.is_news(&received, later));
         assert!(shown.is_news(&event("1", "COMPLETE", now), later));

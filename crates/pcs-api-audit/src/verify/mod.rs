@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
     chain::{self, Item},
-    digest,
+    cursor, digest,
 };
 
 pub use finding::{Finding, Kind};
@@ -50,8 +50,7 @@ pub const EXPIRY_SLACK: SignedDuration = SignedDuration::from_hours(24);
 const CALL_TIME: SignedDuration = SignedDuration::from_mins(15);
 /// An hour has its digest at most 3 h 15 min after it began; two sweeps in a row may fail before it counts as missing.
 const DIGEST_DUE: SignedDuration = SignedDuration::from_hours(6);
-/// The row of the key that seals page tokens, and the attribute that no export has.
-pub const SECRET_PARTITION: &str = "CURSOR_KEY";
+/// Attribute of the row that holds the key of page tokens (`audit/cursor.rs`); no export has it.
 pub const SECRET: &str = "secret";
 /// Attribute that an export puts in place of the secret.
 pub const WITHHELD: &str = "withheld";
@@ -186,7 +185,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
     /// Whether the row was reported as changed.
     fn check_hash(&mut self, row: &Item, keys: &Keys, place: &Place) -> bool {
         let withholds = self.rules.may_withhold
-            && keys.pk == SECRET_PARTITION
+            && keys.pk == cursor::PARTITION
             && row.contains_key(WITHHELD)
             && !row.contains_key(SECRET);
         if withholds {

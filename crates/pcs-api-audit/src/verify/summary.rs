@@ -63,9 +63,9 @@ impl Summary {
             Some((first, last)) => format!(
                 "digests: {} from {first} to {last}, {} signed by the key, {} not checked, {} unsigned",
                 many(self.digests, "hour", "hours"),
-                self.signed,
-                self.signatures_unchecked,
-                self.unsigned
+                thousands(self.signed),
+                thousands(self.signatures_unchecked),
+                thousands(self.unsigned)
             ),
             None => "digests: none".to_owned(),
         });

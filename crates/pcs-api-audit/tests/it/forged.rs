@@ -36,10 +36,13 @@ fn rewrite(rows: &mut Vec<Item>) {
         let row = &mut rows[place];
         row.insert("root".to_owned(), AttributeValue::S(hour.root()));
         row.insert("rows".to_owned(), AttributeValue::N(hour.rows.to_string()));
-        row.insert("previousDigestHash".to_owned(), AttributeValue::S(previous));
+        row.insert(
+            "previousDigestHash".to_owned(),
+            AttributeValue::S(previous.clone()),
+        );
         // The digests' own chain goes on after each of them.
         *rows = link(std::mem::take(rows));
-        previous = text(&rows[place], "rowHash").to_owned();
+        text(&rows[place], "rowHash").clone_into(&mut previous);
     }
 }
 

@@ -1,5 +1,11 @@
 //! `pcs-api-audit` against tables that the real gateway and the real sweep wrote.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod commands;
 mod forged;
 mod property;

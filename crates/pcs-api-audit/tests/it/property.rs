@@ -85,8 +85,7 @@ fn do_it(deed: Deed, rows: &mut Vec<Item>) -> bool {
 fn is_newest_of_the_sweep(row: &Item, rows: &[Item]) -> bool {
     let of_chain = rows.iter().filter(|other| other["chainId"] == row["chainId"]);
     let last = of_chain.map(|row| number(row, "chainSeq")).max();
-    Some(number(row, "chainSeq")) == last
-        && is_of(row, "Sweep")
+    Some(number(row, "chainSeq")) == last && is_of(row, "Sweep")
 }
 
 fn name_of(row: &Item, name: Index) -> String {
@@ -100,7 +99,6 @@ fn alter(row: &mut Item, name: &str, change: Change) {
         (Change::Remove, _) => None,
         (Change::Replace(text), _) => Some(AttributeValue::S(text)),
         (Change::Type, AttributeValue::S(text)) => Some(AttributeValue::N(text.clone())),
-        (Change::Type, other) => Some(AttributeValue::L(vec![other.clone()])),
         (Change::Flip(place), AttributeValue::S(text)) => Some(AttributeValue::S(flip(text, place))),
         (Change::Flip(place), AttributeValue::N(text)) => Some(AttributeValue::N(flip(text, place))),
         (Change::Flip(_), AttributeValue::Bool(flag)) => Some(AttributeValue::Bool(!flag)),
@@ -110,7 +108,7 @@ fn alter(row: &mut Item, name: &str, change: Change) {
             alter(&mut map, &inner, Change::Flip(place));
             Some(AttributeValue::M(map))
         }
-        (Change::Flip(_), other) => Some(AttributeValue::L(vec![other.clone()])),
+        (Change::Type | Change::Flip(_), other) => Some(AttributeValue::L(vec![other.clone()])),
     };
     match changed {
         Some(changed) => row.insert(name.to_owned(), changed),

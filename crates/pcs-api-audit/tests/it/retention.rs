@@ -127,9 +127,7 @@ fn what_was_written_during_the_scan_is_left_undecided() {
         .rows
         .iter()
         .enumerate()
-        .filter(|(_, row)| {
-            is_of(row, "Sweep")
-        })
+        .filter(|(_, row)| is_of(row, "Sweep"))
         .filter(|(_, row)| text(row, "sk") == "0#RECEIVED")
         .max_by_key(|(_, row)| number(row, "chainSeq"))
         .map(|(place, _)| place)

@@ -1,8 +1,7 @@
 //! A table as months of operation leave it, in a second: the real gateway writes calls, they are moved into past
 //! hours and linked anew, and the real sweep digests those hours.
 //!
-//! Rows cannot be written in the past by the gateway itself, and a sweep that is told of a later time would digest the
-//! hour it is still writing to. Linking anew is the test's own code, over the product's `row_hash`.
+//! The gateway writes at the present time only. Linking anew is the test's own code, over the product's `row_hash`.
 
 use std::{
     collections::{BTreeMap, HashMap},
