@@ -225,7 +225,7 @@ async fn expired_rows_are_not_shown() {
     world.cluster().await;
     let found = all(&world, &[("clusterIdentifier", "demo-cluster")], "10").await;
     let id = found[0]["eventId"].as_str().unwrap();
-    crate::world::expire(&world.stack.dynamodb, &format!("E#{id}")).await;
+    crate::world::expire(&world.stack, &format!("E#{id}")).await;
     assert_eq!(
         all(&world, &[("clusterIdentifier", "demo-cluster")], "10").await,
         [] as [Value; 0]

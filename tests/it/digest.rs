@@ -19,7 +19,7 @@ async fn sweep_at(gateway: &pcs_api::gateway::Gateway, now: Timestamp) -> Result
 }
 
 async fn digests(world: &World) -> Vec<Value> {
-    let mut rows = table(&world.stack.dynamodb).await;
+    let mut rows = table(&world.stack).await;
     rows.retain(|row| row["pk"] == "DIGEST");
     rows.sort_by_key(|row| row["sk"].as_str().unwrap().to_owned());
     rows
@@ -39,7 +39,7 @@ async fn every_hour_is_summed_up_by_the_sweep_after_the_one_that_closed_it() {
     .await;
     let now = Timestamp::now();
     assert_eq!(sweep_at(&world.gateway, now + HOUR * 2).await, Ok(0));
-    let before = table(&world.stack.dynamodb).await;
+    let before = table(&world.stack).await;
     // Hours from 24 before the first sweep to 15 minutes before it, all but one of them idle.
     let hours = sweep_at(&world.gateway, now + HOUR * 3).await.unwrap();
     assert!((23..=24).contains(&hours), "{hours}");
@@ -125,7 +125,7 @@ async fn a_foreign_row_does_not_stop_the_digests() {
     let text = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned());
     let foreign = crate::world::dynamodb(&world.stack.dynamodb)
         .put_item()
-        .table_name(crate::world::TABLE)
+        .table_name(world.table())
         .item("pk", text("E#foreign"))
         .item("sk", text("9#COMPLETE"))
         .item("byTime", text(&format!("T#{hour}#1")))

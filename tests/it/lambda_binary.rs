@@ -210,7 +210,7 @@ async fn foreign_payloads_are_refused_and_recorded_not_crashed_on() {
             "{payload}"
         );
     }
-    assert_eq!(rows(&world.stack.dynamodb).await.len(), payloads.len());
+    assert_eq!(rows(&world.stack).await.len(), payloads.len());
     assert_eq!(world.pcs_actions(), Vec::<String>::new());
 }
 

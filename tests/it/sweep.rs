@@ -7,7 +7,7 @@ use iam_emulator::{Role, Seed};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::{TABLE, World, dynamodb, event, invoke_raw, with_query};
+use crate::world::{World, dynamodb, event, invoke_raw, with_query};
 
 /// EventBridge's documented example.
 pub fn scheduled() -> Value {
@@ -52,7 +52,7 @@ async fn left_open(world: &World, ago: SignedDuration) -> String {
     let client = dynamodb(&world.stack.dynamodb);
     client
         .put_item()
-        .table_name(TABLE)
+        .table_name(world.table())
         .set_item(Some(item))
         .send()
         .await
@@ -64,7 +64,7 @@ async fn rows_of(world: &World, id: &str) -> Vec<Value> {
     let client = dynamodb(&world.stack.dynamodb);
     let query = client
         .query()
-        .table_name(TABLE)
+        .table_name(world.table())
         .key_condition_expression("pk = :pk");
     let page = query
         .expression_attribute_values(":pk", AttributeValue::S(format!("E#{id}")))

@@ -8,13 +8,15 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use pcs_api::{config::Config, gateway::Gateway, lambda};
 use pcs_local::stack::{Options, Stack};
 use serde_json::{Value, json, value::to_raw_value};
 
 pub const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/AWSPCS-compute-node";
-pub const TABLE: &str = "pcs-api-audit";
+/// Endpoint of a DynamoDB that all tests share; none: each world has its own inside.
+const DYNAMODB: &str = "PCS_API_TEST_DYNAMODB";
 /// Actions that change something in PCS.
 const READS: [&str; 2] = ["Get", "List"];
 
@@ -80,6 +82,15 @@ impl World {
 
     pub async fn with_options(mut options: Options) -> World {
         options.pcs_record = std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from);
+        if let Some(endpoint) = shared_dynamodb() {
+            let variables = [
+                ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+                ("PCS_API_AUDIT_TABLE", format!("audit-{}", ulid::Ulid::generate())),
+            ];
+            for (name, value) in variables {
+                options.variables.entry(name.to_owned()).or_insert(value);
+            }
+        }
         let stack = Stack::start(options).await.unwrap();
         let gateway = gateway(stack.variables());
         let makes_roles = stack
@@ -147,7 +158,12 @@ impl World {
     }
 
     pub async fn rows(&self) -> Vec<AuditRow> {
-        rows(&self.stack.dynamodb).await
+        rows(&self.stack).await
+    }
+
+    /// Name of the audit table.
+    pub fn table(&self) -> &str {
+        table_of(&self.stack)
     }
 
     /// Sort keys of all rows, in the order of calls.
@@ -158,6 +174,14 @@ impl World {
             .map(|row| row["sk"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+/// When a sweep must run to close every record that was opened before this was called, and not its own.
+pub async fn after_all_have_ended() -> Timestamp {
+    // Rows know milliseconds.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap();
+    now + SignedDuration::from_mins(15)
 }
 
 pub fn gateway(variables: &BTreeMap<String, String>) -> Gateway {
@@ -174,8 +198,18 @@ pub async fn invoke_raw(
     event: &Value,
     left: Duration,
 ) -> Result<Value, lambda::SweepFailed> {
+    invoke_as("8476a536-e9f4-11e8-9739-2dfe598c3fcd", gateway, event, left).await
+}
+
+/// With this as Lambda's own request id.
+pub async fn invoke_as(
+    request_id: &str,
+    gateway: &Gateway,
+    event: &Value,
+    left: Duration,
+) -> Result<Value, lambda::SweepFailed> {
     let mut context = Context::default();
-    "8476a536-e9f4-11e8-9739-2dfe598c3fcd".clone_into(&mut context.request_id);
+    request_id.clone_into(&mut context.request_id);
     let deadline = (SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap();
     context.deadline = u64::try_from(deadline.as_millis()).unwrap();
     let reply = lambda::handle(gateway, LambdaEvent::new(to_raw_value(event).unwrap(), context)).await?;
@@ -242,43 +276,51 @@ pub fn called_by(mut event: Value, role_id: &str, session: &str) -> Value {
 
 /// The rows of all calls, in the order of calls and of stages; without the copies of closing rows that are there to be
 /// found by another key.
-pub async fn rows(url: &str) -> Vec<AuditRow> {
-    let mut rows = table(url).await;
+pub async fn rows(stack: &Stack) -> Vec<AuditRow> {
+    let mut rows = table(stack).await;
     rows.retain(|row| row["pk"].as_str().unwrap().starts_with("E#") && row["sk"] != "8#IDENTIFIED");
     rows
 }
 
 /// All rows of the audit table, in the order of `at` and of stages.
-pub async fn table(url: &str) -> Vec<AuditRow> {
-    let client = dynamodb(url);
-    let pages = client
-        .scan()
-        .table_name(TABLE)
-        .into_paginator()
-        .items()
-        .send()
-        .collect::<Vec<_>>()
-        .await;
-    let items = pages.into_iter().map(|item| plain_item(&item.unwrap()));
-    let mut rows: Vec<Value> = items.collect();
+pub async fn table(stack: &Stack) -> Vec<AuditRow> {
+    let mut rows: Vec<Value> = items(stack).await.iter().map(plain_item).collect();
     rows.sort_by_key(|row| format!("{} {}", row["at"].as_str().unwrap(), row["sk"].as_str().unwrap()));
     rows
 }
 
 /// Makes all rows of a partition expire now, as time would.
-pub async fn expire(url: &str, pk: &str) {
-    let client = dynamodb(url);
-    for row in table(url).await.iter().filter(|row| row["pk"] == pk) {
+pub async fn expire(stack: &Stack, pk: &str) {
+    let client = dynamodb(&stack.dynamodb);
+    for row in table(stack).await.iter().filter(|row| row["pk"] == pk) {
         let key = |name: &str| AttributeValue::S(row[name].as_str().unwrap().to_owned());
         let update = client
             .update_item()
-            .table_name(TABLE)
+            .table_name(table_of(stack))
             .key("pk", key("pk"))
             .key("sk", key("sk"))
             .update_expression("SET expires = :now")
             .expression_attribute_values(":now", AttributeValue::N("1".to_owned()));
         update.send().await.unwrap();
     }
+}
+
+/// All rows of the audit table, as DynamoDB returns them, in no order.
+pub async fn items(stack: &Stack) -> Vec<HashMap<String, AttributeValue>> {
+    let scan = dynamodb(&stack.dynamodb).scan().table_name(table_of(stack));
+    let pages = scan.consistent_read(true).into_paginator().items().send();
+    let items = pages.collect::<Vec<_>>().await;
+    items.into_iter().map(Result::unwrap).collect()
+}
+
+fn table_of(stack: &Stack) -> &str {
+    &stack.variables()["PCS_API_AUDIT_TABLE"]
+}
+
+pub fn shared_dynamodb() -> Option<String> {
+    std::env::var(DYNAMODB)
+        .ok()
+        .filter(|endpoint| !endpoint.is_empty())
 }
 
 /// A client of the stack's DynamoDB.

@@ -159,13 +159,10 @@ impl Stack {
         let serving = pcs_emulator.clone().serve(pcs_listener, until(stopped.clone()));
         servers.spawn(async move { report("PCS", serving.await) });
 
-        let (dynamodb_listener, dynamodb) = listen(options.dynamodb_port).await?;
-        let serving = dynoxide::server::serve_with_shutdown(
-            dynamodb_listener,
-            database(&options)?,
-            until(stopped.clone()),
-        );
-        servers.spawn(async move { report("DynamoDB", serving.await) });
+        let dynamodb = match options.variables.get("AWS_ENDPOINT_URL_DYNAMODB") {
+            Some(given) if !given.is_empty() => given.clone(),
+            Some(_) | None => embedded_dynamodb(&options, &mut servers, stopped.clone()).await?,
+        };
 
         let endpoints = Endpoints {
             pcs: &pcs,
@@ -268,7 +265,10 @@ fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, Strin
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    variables.extend(options.variables.clone());
+    // A variable that is set to nothing replaces no part.
+    let given = options.variables.clone().into_iter();
+    variables
+        .extend(given.filter(|(name, value)| !(name.starts_with("AWS_ENDPOINT_URL_") && value.is_empty())));
     variables
 }
 
@@ -372,6 +372,18 @@ fn dynamodb_client(config: &Config) -> aws_sdk_dynamodb::Client {
         .http_client(pcs_api::aws::http_client());
     builder.set_endpoint_url(aws.dynamodb_endpoint.clone());
     aws_sdk_dynamodb::Client::from_conf(builder.build())
+}
+
+/// Starts the DynamoDB that is part of this program, and returns where it listens.
+async fn embedded_dynamodb(
+    options: &Options,
+    servers: &mut JoinSet<()>,
+    stopped: watch::Receiver<bool>,
+) -> Result<String, StartError> {
+    let (listener, url) = listen(options.dynamodb_port).await?;
+    let serving = dynoxide::server::serve_with_shutdown(listener, database(options)?, until(stopped));
+    servers.spawn(async move { report("DynamoDB", serving.await) });
+    Ok(url)
 }
 
 async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
