@@ -58,22 +58,49 @@ pub async fn newest(client: &Client, table: &str, pk: AttributeValue) -> Result<
     Ok(page.items.unwrap_or_default().pop())
 }
 
-/// The opening rows of mutations under a key of the time index; every page.
-pub async fn received(client: &Client, table: &str, by_time: &str) -> Result<Vec<Item>, &'static str> {
+/// The opening rows of mutations under a key of the time index that have no closing row beside them there.
+///
+/// The rows of a call share their `at`, so they are neighbours: one pass tells, where a read for each call would cost
+/// the sweep its time. The index lags behind the table; whoever acts on a row looks at the table first.
+pub async fn unclosed(client: &Client, table: &str, by_time: &str) -> Result<Vec<Item>, &'static str> {
     let query = client
         .query()
         .table_name(table)
         .index_name("byTime")
         .key_condition_expression("byTime = :key")
-        .filter_expression("sk = :received")
+        .filter_expression("sk = :received OR begins_with(sk, :closing)")
+        .projection_expression("pk, sk, #at, eventTime")
+        .expression_attribute_names("#at", "at")
         .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()))
-        .expression_attribute_values(":received", AttributeValue::S(Stage::Received.sort_key()));
+        .expression_attribute_values(":received", AttributeValue::S(Stage::Received.sort_key()))
+        .expression_attribute_values(":closing", AttributeValue::S(CLOSING.to_owned()));
     let mut pages = query.into_paginator().items().send();
-    let mut items = Vec::new();
-    while let Some(item) = pages.next().await {
-        items.push(item.map_err(|_| UNREADABLE)?);
+    let mut unclosed = Vec::new();
+    let mut call: Vec<Item> = Vec::new();
+    while let Some(row) = pages.next().await {
+        let row = row.map_err(|_| UNREADABLE)?;
+        if call.first().is_some_and(|first| first.get("at") != row.get("at")) {
+            unclosed.extend(opening_without_closing(&mut call));
+        }
+        call.push(row);
     }
-    Ok(items)
+    unclosed.extend(opening_without_closing(&mut call));
+    Ok(unclosed)
+}
+
+/// Empties `rows`, which are all of one call.
+fn opening_without_closing(rows: &mut Vec<Item>) -> Option<Item> {
+    let is_closed = rows.iter().any(is_closing);
+    rows.drain(..).find(|row| !is_closing(row)).filter(|_| !is_closed)
+}
+
+/// What the sort keys of closing rows begin with.
+const CLOSING: &str = "9#";
+
+/// Whether this row ends its record.
+pub fn is_closing(row: &Item) -> bool {
+    let sk = row.get("sk").and_then(|sk| sk.as_s().ok());
+    sk.is_some_and(|sk| sk.starts_with(CLOSING))
 }
 
 /// A stretch of a partition of an index, both ends included.

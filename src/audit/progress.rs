@@ -157,7 +157,7 @@ impl Audit {
         let mut closed = 0;
         for shard in 0..row::TIME_SHARDS {
             let key = row::time_key(hour, shard);
-            let opened = dynamodb::received(clients.dynamodb(), &self.config.table, &key)
+            let opened = dynamodb::unclosed(clients.dynamodb(), &self.config.table, &key)
                 .await
                 .map_err(unavailable)?;
             for row in opened {
@@ -185,10 +185,11 @@ impl Audit {
             .map_err(unavailable)?;
         let mut received = None;
         for row in rows {
-            match text(&row, "sk") {
-                Some(sk) if sk.starts_with("9#") => return Ok(false),
-                Some(sk) if sk == Stage::Received.sort_key() => received = Some(row),
-                _ => {}
+            if dynamodb::is_closing(&row) {
+                return Ok(false);
+            }
+            if text(&row, "sk") == Some(&Stage::Received.sort_key()) {
+                received = Some(row);
             }
         }
         let Some(received) = received else {
