@@ -19,9 +19,10 @@ pub mod question;
 pub mod record;
 pub mod redact;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use tokio::time::timeout;
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     aws::Clients,
@@ -78,7 +79,8 @@ impl Audit {
         } else {
             Stage::Read
         };
-        match self.put(clients, entry, stage, None, OPEN_TIMEOUT).await {
+        let by = Instant::now() + OPEN_TIMEOUT;
+        match self.put(clients, entry, stage, None, by).await {
             Ok(()) => Ok(Opened { _private: () }),
             Err(reason) => {
                 metrics::count(Metric::AuditUnavailable);
@@ -98,15 +100,17 @@ impl Audit {
         } else {
             Stage::Complete
         };
-        let closing = self.put(clients, entry, stage, Some(outcome), CLOSE_TIMEOUT);
-        let identified = async {
-            if entry.cluster_answered().is_none() {
-                return Ok(());
+        // One after the other: of two rows under way the environment's last could be there and the one before it
+        // not, with no row left to declare that.
+        let by = Instant::now() + CLOSE_TIMEOUT;
+        let closing = self.put(clients, entry, stage, Some(outcome), by).await;
+        let identified = match entry.cluster_answered() {
+            Some(_) => {
+                self.put(clients, entry, Stage::Identified, Some(outcome), by)
+                    .await
             }
-            self.put(clients, entry, Stage::Identified, Some(outcome), CLOSE_TIMEOUT)
-                .await
+            None => Ok(()),
         };
-        let (closing, identified) = tokio::join!(closing, identified);
         if let Err(reason) = closing.and(identified) {
             incomplete(entry, reason);
         }
@@ -125,7 +129,8 @@ impl Audit {
             tracing::info!(%event_id, operation, role, "{}", what.name());
         }
         let stage = entry.next_step(what);
-        if let Err(reason) = self.put(clients, entry, stage, None, CLOSE_TIMEOUT).await {
+        let by = Instant::now() + CLOSE_TIMEOUT;
+        if let Err(reason) = self.put(clients, entry, stage, None, by).await {
             incomplete(entry, reason);
         }
     }
@@ -137,7 +142,8 @@ impl Audit {
         } else {
             Stage::Refused
         };
-        self.put(clients, entry, stage, Some(outcome), OPEN_TIMEOUT)
+        let by = Instant::now() + OPEN_TIMEOUT;
+        self.put(clients, entry, stage, Some(outcome), by)
             .await
             .map_err(|reason| {
                 metrics::count(Metric::AuditUnavailable);
@@ -152,16 +158,20 @@ impl Audit {
         entry: &Entry,
         stage: Stage,
         outcome: Option<&Outcome>,
-        limit: Duration,
+        by: Instant,
     ) -> Result<(), &'static str> {
         let common = Common {
             config_hash: &self.config_hash,
             retention_days: self.config.retention_days,
         };
         let row = row::build(entry, stage, outcome, common);
-        timeout(limit, self.write(clients, row))
-            .await
-            .unwrap_or(Err("the audit table did not answer in time"))
+        // A panic in here must not take the answer of a call that was carried out with it.
+        let write = AssertUnwindSafe(self.write(clients, row)).catch_unwind();
+        match timeout_at(by, write).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(_)) => Err("a fault of this API kept the row from the audit table"),
+            Err(_) => Err("the audit table did not answer in time"),
+        }
     }
 
     /// THE write: every row of the table is linked and put here, whoever it is for (digests, which are signed in

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod logs;
+mod wire;
 mod world;
 
 mod allowlist;
@@ -17,6 +19,10 @@ mod arn_like;
 mod audit;
 mod audit_queries;
 mod digest;
+mod audit_canaries;
+mod audit_faults;
+mod audit_storm;
+mod audit_units;
 mod faults;
 mod guardrail_drift;
 mod guardrail_faults;

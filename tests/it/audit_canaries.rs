@@ -1,0 +1,278 @@
+//! What must never be written down: each secret that a request can carry is a word that occurs nowhere else, and no
+//! row, no line of the log and no error may hold it.
+
+use std::time::Duration;
+
+use pcs_emulator::{Effect, Fault};
+use serde_json::{Value, json};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    logs::Logs,
+    wire::{PLAN, Plan, Service, Wire},
+    world::{Answer, World, answer, event, invoke_as, table, with_body, with_query},
+};
+
+/// Where a request can carry a secret, and the word that stands for it.
+const CANARIES: [(&str, &str); 12] = [
+    ("client token in the body", "canary-aaaa-client-token-body"),
+    ("client token in the query", "canary-bbbb-client-token-query"),
+    ("next token", "canary-cccc-next-token"),
+    ("Authorization header", "canary-dddd-authorization"),
+    ("X-Amz-Security-Token header", "canary-eeee-security-token"),
+    ("X-Amz-Signature header", "canary-ffff-signature"),
+    (
+        "X-Amz-Signature of a presigned URL",
+        "canary-gggg-presigned-signature",
+    ),
+    (
+        "X-Amz-Security-Token of a presigned URL",
+        "canary-hhhh-presigned-token",
+    ),
+    ("X-Amz-Credential of a presigned URL", "canary-iiii-credential"),
+    ("query of a script's URL", "canary-jjjj-script-url"),
+    ("argument of a script", "canary-kkkk-script-argument"),
+    ("value of a Slurm setting", "canary-llll-setting"),
+];
+
+fn canary(place: &str) -> &'static str {
+    let found = CANARIES.iter().find(|(name, _)| *name == place);
+    found.unwrap().1
+}
+
+/// The request with every secret that has a place in every request.
+fn loaded(mut event: Value) -> Value {
+    let headers = [
+        ("Authorization", canary("Authorization header")),
+        ("X-Amz-Security-Token", canary("X-Amz-Security-Token header")),
+        ("X-Amz-Signature", canary("X-Amz-Signature header")),
+    ];
+    for (name, value) in headers {
+        let value = if name == "Authorization" {
+            format!("AWS4-HMAC-SHA256 Credential=AKIA/20261121, Signature={value}")
+        } else {
+            value.to_owned()
+        };
+        event["headers"][name] = json!(value);
+        event["multiValueHeaders"][name] = json!([value]);
+    }
+    let query = [
+        ("X-Amz-Signature", canary("X-Amz-Signature of a presigned URL")),
+        (
+            "X-Amz-Security-Token",
+            canary("X-Amz-Security-Token of a presigned URL"),
+        ),
+        ("X-Amz-Credential", canary("X-Amz-Credential of a presigned URL")),
+        ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+    ];
+    for (name, value) in query {
+        event["queryStringParameters"][name] = json!(value);
+        event["multiValueQueryStringParameters"][name] = json!([value]);
+    }
+    event
+}
+
+fn with_scripts(event: Value, checksum: &Value) -> Value {
+    let location = format!(
+        "https://example.com/setup.sh?token={}",
+        canary("query of a script's URL")
+    );
+    let mut source = json!({"scriptLocation": location, "checksum": checksum});
+    if checksum.is_null() {
+        source.as_object_mut().unwrap().remove("checksum");
+    }
+    let script = json!({
+        "name": "setup",
+        "scriptSource": source,
+        "arguments": ["--password", canary("argument of a script")],
+    });
+    with_body(
+        event,
+        json!({
+            "clientToken": canary("client token in the body"),
+            "nodeLifecycleActions": {"stages": {"nodeReady": [script]}},
+            "slurmConfiguration": {"slurmCustomSettings": [setting("Features")]},
+        }),
+    )
+}
+
+fn setting(parameter: &str) -> Value {
+    json!({"parameterName": parameter, "parameterValue": canary("value of a Slurm setting")})
+}
+
+fn named(mut event: Value, name: &str, value: &str) -> Value {
+    event["pathParameters"][name] = json!(value);
+    event
+}
+
+/// Requests that succeed, that are refused at each place where one can be, and that fail in PCS. Statuses are what
+/// they have with nothing wrong.
+fn requests() -> Vec<(Value, i64)> {
+    let token = canary("client token in the body");
+    let query = [("clientToken", canary("client token in the query"))];
+    let next = [("nextToken", canary("next token"))];
+    let checksum = json!("0".repeat(64));
+    let group = || event("create-compute-node-group");
+    let nobody = |name: &str| {
+        let mut event = loaded(event(name));
+        event["body"] = json!(json!({"clientToken": token}).to_string());
+        event
+    };
+    let settings = json!({
+        "clusterName": "canary-cage",
+        "clientToken": token,
+        "slurmConfiguration": {"slurmCustomSettings": [setting("Prolog")]},
+    });
+    vec![
+        (loaded(with_body(event("create-cluster"), settings)), 202),
+        (loaded(with_scripts(group(), &checksum)), 202),
+        // The same token for something else.
+        (
+            loaded(with_body(
+                with_scripts(group(), &checksum),
+                json!({"computeNodeGroupName": "other"}),
+            )),
+            409,
+        ),
+        // A script without a checksum, and a profile that does not pass.
+        (loaded(with_scripts(group(), &Value::Null)), 403),
+        (
+            loaded(with_body(
+                with_scripts(group(), &checksum),
+                json!({"iamInstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/AWSPCS-shared"}),
+            )),
+            403,
+        ),
+        (
+            loaded(with_query(
+                with_scripts(group(), &checksum),
+                &[("dryrun", "true")],
+            )),
+            412,
+        ),
+        // Values that the contract refuses.
+        (loaded(with_scripts(group(), &json!([token]))), 400),
+        (loaded(with_body(group(), json!({"clientToken": [token]}))), 400),
+        (loaded(with_query(event("list-clusters"), &next)), 400),
+        (
+            loaded(with_query(
+                event("list-clusters"),
+                &[next[0], ("maxResults", token)],
+            )),
+            400,
+        ),
+        (
+            loaded(with_query(event("list-clusters"), &[next[0], next[0]])),
+            400,
+        ),
+        (
+            loaded(with_query(
+                named(event("delete-cluster"), "clusterIdentifier", "no-such-cluster"),
+                &query,
+            )),
+            404,
+        ),
+        (
+            loaded(with_query(event("delete-cluster"), &[query[0], query[0]])),
+            400,
+        ),
+        (nobody("refused-foreign-account"), 403),
+        (nobody("refused-no-identity"), 403),
+        (nobody("refused-media-type"), 415),
+        (nobody("refused-unknown-route"), 404),
+        (nobody("refused-wrong-method"), 405),
+    ]
+}
+
+fn assert_free_of(canaries: &[&str], what: &str, text: &str) {
+    for canary in canaries {
+        assert!(!text.contains(canary), "{canary} is in {what}: {text}");
+    }
+}
+
+async fn send(world: &World, request: &Value, plan: Plan) -> Answer {
+    let gateway = Wire::of(world).gateway(world);
+    let invoked = invoke_as("canaries", &gateway, request, Duration::from_secs(28));
+    answer(&PLAN.scope(plan.into(), invoked).await.unwrap())
+}
+
+#[tokio::test]
+async fn no_secret_of_a_request_is_in_rows_log_or_errors() {
+    let world = World::start().await;
+    world.cluster().await;
+    let canaries = CANARIES.map(|(_, word)| word);
+    let logs = Logs::at(LevelFilter::DEBUG);
+    for (request, status) in requests() {
+        let answer = send(&world, &request, Plan::default()).await;
+        assert_eq!(answer.status, status, "{answer:?} {request}");
+        world.settle();
+        if status >= 400 {
+            assert_free_of(&canaries, "an error", &format!("{answer:?}"));
+        }
+    }
+    // PCS that fails in every way, and a panic with the request in hand.
+    let error = Effect::Error {
+        status: http::StatusCode::INTERNAL_SERVER_ERROR,
+        code: "InternalServerException".to_owned(),
+        message: "not now".to_owned(),
+    };
+    for effect in [
+        Effect::Throttle,
+        error,
+        Effect::DropBefore,
+        Effect::Garbage("<html>".into()),
+    ] {
+        for (request, _) in requests() {
+            world.stack.pcs_emulator.inject(Fault {
+                action: None,
+                times: 9,
+                effect: effect.clone(),
+            });
+            let answer = send(&world, &request, Plan::default()).await;
+            assert!(answer.status >= 400, "{answer:?}");
+            assert_free_of(&canaries, "an error", &format!("{answer:?}"));
+            world.stack.pcs_emulator.clear_faults();
+        }
+    }
+    for (request, _) in requests() {
+        for service in [Service::Pcs, Service::Iam, Service::Table] {
+            let plan = Plan {
+                panic: Some(service),
+                ..Plan::default()
+            };
+            let answer = send(&world, &request, plan).await;
+            if answer.status >= 400 {
+                assert_free_of(&canaries, "an error", &format!("{answer:?}"));
+            }
+        }
+    }
+    let log = logs.take();
+    assert!(log.lines().count() > 100 && log.contains("AUDIT_UNAVAILABLE"));
+    assert_free_of(&canaries, "the log", &log);
+    let rows = table(&world.stack).await;
+    assert!(rows.len() > 150, "{}", rows.len());
+    let rows = Value::from(rows).to_string();
+    assert!(rows.contains("portal/1.0"), "rows do hold what callers send");
+    assert_free_of(&canaries, "a row", &rows);
+}
+
+/// The one secret that PCS answers with, and what opens a node's registration.
+#[tokio::test]
+async fn the_shared_secret_is_in_no_row_and_no_line() {
+    let world = World::with(&[("PCS_API_ENABLE_INSTANCE_REGISTRATION", "true")]).await;
+    world.node_group().await;
+    let logs = Logs::at(LevelFilter::DEBUG);
+    let request = loaded(event("register-compute-node-group-instance"));
+    let answer = send(&world, &request, Plan::default()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let secrets = [
+        answer.body["sharedSecret"].as_str().unwrap(),
+        "i-0123456789abcdef0-1",
+        canary("Authorization header"),
+    ];
+    let log = logs.take();
+    assert!(log.contains("RegisterComputeNodeGroupInstance"), "{log}");
+    assert_free_of(&secrets, "the log", &log);
+    let rows = table(&world.stack).await;
+    assert_free_of(&secrets, "a row", &Value::from(rows).to_string());
+}
