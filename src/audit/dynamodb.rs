@@ -10,6 +10,10 @@ use aws_sdk_dynamodb::{
 
 use super::{chain::Item, digest::Leaf, record::Stage};
 
+/// Rows asked of the time index at once by who reads hours. A full page of DynamoDB, 1 MB, can take longer than one
+/// attempt of this client may, and is no faster.
+const HOUR_PAGE: i32 = 250;
+
 /// Writes one row, linked already; the error says why in words for the log.
 ///
 /// An answer that names no consumed capacity did not come from DynamoDB, whatever its status, and is no proof of a
@@ -73,7 +77,8 @@ pub async fn unclosed(client: &Client, table: &str, by_time: &str) -> Result<Vec
         .expression_attribute_names("#at", "at")
         .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()))
         .expression_attribute_values(":received", AttributeValue::S(Stage::Received.sort_key()))
-        .expression_attribute_values(":closing", AttributeValue::S(CLOSING.to_owned()));
+        .expression_attribute_values(":closing", AttributeValue::S(CLOSING.to_owned()))
+        .limit(HOUR_PAGE);
     let mut pages = query.into_paginator().items().send();
     let mut unclosed = Vec::new();
     let mut call: Vec<Item> = Vec::new();
@@ -173,7 +178,8 @@ pub async fn leaves(
         .key_condition_expression("byTime = :key")
         .projection_expression("#at, sk, rowHash, chainId, chainSeq, expires")
         .expression_attribute_names("#at", "at")
-        .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()));
+        .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()))
+        .limit(HOUR_PAGE);
     let mut pages = query.into_paginator().items().send();
     while let Some(item) = pages.next().await {
         take(leaf(&item.map_err(|_| UNREADABLE)?));

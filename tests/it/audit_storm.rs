@@ -240,7 +240,7 @@ impl Storm {
     /// As the schedule does a quarter of an hour later; returns how many records it closed.
     async fn sweep(&self) -> u32 {
         let now = after_all_have_ended().await;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         let gateway = self.wire.gateway(&self.world);
         let report = gateway.sweep("sweep", now, deadline).await.unwrap();
         report.records_closed

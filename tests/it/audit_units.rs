@@ -27,6 +27,9 @@ use crate::{
     world::{World, event, invoke, with_body},
 };
 
+/// What a million write request units cost in us-east-1, in thousandths of a dollar; the document names it.
+const PRICE_THOUSANDTHS: u64 = 625;
+
 /// Asks DynamoDB what each row costs in the table and in each index, and writes it down.
 #[derive(Debug, Clone)]
 struct Meter {
@@ -218,10 +221,14 @@ async fn write_units_are_what_the_document_says() {
             .iter()
             .map(|row| format!("{} {}+{}", row.sk, row.table, row.total() - row.table))
             .collect();
+        // Thousandths of a dollar for a thousand units are dollars for a million.
+        let dollars = total * PRICE_THOUSANDTHS;
         lines.push(format!(
-            "| {name} | {} | {table} | {} | {total} |",
+            "| {name} | {} | {table} | {} | {total} | {}.{:02} |",
             rows.len(),
-            total - table
+            total - table,
+            dollars / 1_000,
+            dollars % 1_000 / 10
         ));
         eprintln!("{name}: {}", stages.join(", "));
     }

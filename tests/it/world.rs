@@ -308,7 +308,12 @@ pub async fn expire(stack: &Stack, pk: &str) {
 /// All rows of the audit table, as DynamoDB returns them, in no order.
 pub async fn items(stack: &Stack) -> Vec<HashMap<String, AttributeValue>> {
     let scan = dynamodb(&stack.dynamodb).scan().table_name(table_of(stack));
-    let pages = scan.consistent_read(true).into_paginator().items().send();
+    let pages = scan
+        .consistent_read(true)
+        .limit(500)
+        .into_paginator()
+        .items()
+        .send();
     let items = pages.collect::<Vec<_>>().await;
     items.into_iter().map(Result::unwrap).collect()
 }

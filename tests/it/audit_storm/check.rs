@@ -1,7 +1,10 @@
 //! What must hold after the storm. What is expected comes from what passed on the wire, from the emulators' own lists
 //! of calls, from the answers, and from a scan of the whole table; never from the index keys of the rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
@@ -126,7 +129,7 @@ pub fn what_emulators_saw_is_on_record(world: &World, calls: &Calls, rows: &[Val
     }
     for call in iam.iter().filter(|call| call.is_write()) {
         let role = role_of(|name| call.params.get(name).cloned());
-        let candidates = joins.by_role.get(&role).cloned().unwrap_or_default();
+        let candidates = joins.roles.get(&role).cloned().unwrap_or_default();
         assert!(
             explained(&candidates, &call.action, role),
             "{call:?} of {candidates:?}"
@@ -147,10 +150,10 @@ fn role_of(value: impl Fn(&str) -> Option<String>) -> String {
 /// Calls by what PCS and IAM are told of them.
 #[derive(Default)]
 struct Joins {
-    by_event: BTreeMap<String, u32>,
-    by_token: BTreeMap<String, BTreeSet<u32>>,
-    by_mark: BTreeMap<String, u32>,
-    by_role: BTreeMap<String, BTreeSet<u32>>,
+    events: BTreeMap<String, u32>,
+    tokens: BTreeMap<String, BTreeSet<u32>>,
+    marks: BTreeMap<String, u32>,
+    roles: BTreeMap<String, BTreeSet<u32>>,
 }
 
 impl Joins {
@@ -160,21 +163,21 @@ impl Joins {
             if let (Some(token), Some(principal)) = (&call.sent.client_token, call.sent.principal) {
                 for action in TOKEN_ACTIONS {
                     let sent = scoped(principal, action, token);
-                    joins.by_token.entry(sent).or_default().insert(*number);
+                    joins.tokens.entry(sent).or_default().insert(*number);
                 }
             }
             if let Some(mark) = &call.sent.mark {
-                joins.by_mark.insert(mark.clone(), *number);
+                joins.marks.insert(mark.clone(), *number);
             }
         }
         for row in rows {
             let Some(number) = number_of(row) else { continue };
             joins
-                .by_event
+                .events
                 .insert(row["eventId"].as_str().unwrap().to_owned(), number);
             if let Some(role) = row["nodeRoleArn"].as_str() {
                 let role = role.rsplit('/').next().unwrap().to_owned();
-                joins.by_role.entry(role).or_default().insert(number);
+                joins.roles.entry(role).or_default().insert(number);
             }
         }
         joins
@@ -183,12 +186,12 @@ impl Joins {
     fn pcs(&self, action: &str, body: &Value) -> BTreeSet<u32> {
         let one = |call: Option<&u32>| call.copied().into_iter().collect();
         match action {
-            "TagResource" => one(self.by_mark.get(body["tags"]["storm"].as_str().unwrap())),
-            "UntagResource" => one(self.by_mark.get(body["tagKeys"][0].as_str().unwrap())),
+            "TagResource" => one(self.marks.get(body["tags"]["storm"].as_str().unwrap())),
+            "UntagResource" => one(self.marks.get(body["tagKeys"][0].as_str().unwrap())),
             _ => {
                 let token = body["clientToken"].as_str().unwrap();
-                let by_token = self.by_token.get(token).cloned();
-                by_token.unwrap_or_else(|| one(self.by_event.get(token)))
+                let by_token = self.tokens.get(token).cloned();
+                by_token.unwrap_or_else(|| one(self.events.get(token)))
             }
         }
     }
@@ -214,10 +217,11 @@ fn scoped(principal: &str, action: &str, token: &str) -> String {
         bytes.extend((part.len() as u64).to_be_bytes());
         bytes.extend(part.as_bytes());
     }
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
 }
 
 fn number_of(row: &Value) -> Option<u32> {
@@ -437,7 +441,7 @@ async fn ask(world: &World, source: Source, expected: &Expected, size: usize) {
         region: None,
     };
     let client = dynamodb(&world.stack.dynamodb);
-    let deadline = Instant::now() + std::time::Duration::from_secs(120);
+    let deadline = Instant::now() + std::time::Duration::from_mins(2);
     let mut found = Expected::new();
     let mut before: Option<String> = None;
     loop {

@@ -31,7 +31,7 @@ const SESSIONS: [&str; 8] = [
     "9#COMPLETE",
 ];
 
-/// SplitMix64: the same request for the same number in every run.
+/// `SplitMix64`: the same request for the same number in every run.
 pub struct Dice(u64);
 
 impl Dice {
