@@ -435,7 +435,8 @@ async fn ask(world: &World, source: Source, expected: &Expected, size: usize) {
     let filter = Filter {
         source: source.clone(),
         from: Timestamp::now() - SignedDuration::from_hours(1),
-        to: Timestamp::now() + SignedDuration::from_mins(1),
+        // Sweeps are recorded at the time that they reckon from, which is after all calls have ended.
+        to: Timestamp::now() + SignedDuration::from_hours(1),
         operation: None,
         decision: None,
         region: None,
