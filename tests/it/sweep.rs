@@ -188,7 +188,7 @@ async fn a_sweep_goes_on_where_the_last_one_stopped() {
         times: 1_000,
         effect: pcs_emulator::Effect::Delay(Duration::from_millis(300)),
     });
-    let report = invoke_raw(&world.gateway, &scheduled(), Duration::from_millis(2_700))
+    let report = invoke_raw(&world.gateway, &scheduled(), Duration::from_millis(4_500))
         .await
         .unwrap();
     assert_eq!(report["complete"], false, "{report}");
