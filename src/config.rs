@@ -85,10 +85,20 @@ pub struct AwsConfig {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: Option<String>,
+    pub trust: Trust,
     pub pcs_endpoint: Option<String>,
     pub iam_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
     pub kms_endpoint: Option<String>,
+}
+
+/// Whose certificates the function trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Amazon's own authorities, which sign for every endpoint of the commercial and the `GovCloud` partition.
+    Amazon,
+    /// What the system trusts.
+    System,
 }
 
 impl fmt::Debug for AwsConfig {
@@ -270,6 +280,7 @@ impl Reader<'_> {
             secret_access_key: self
                 .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
             session_token: (self.variable)("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+            trust: self.trust(),
             pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS"),
             iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM"),
             dynamodb_endpoint: self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
@@ -304,6 +315,19 @@ impl Reader<'_> {
                     .extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
                 None
             }
+        }
+    }
+
+    /// Other partitions have authorities of their own, and whoever names certificates means them: a proxy that looks
+    /// into TLS, an endpoint on this machine.
+    fn trust(&self) -> Trust {
+        let is_given = |name| (self.variable)(name).is_some_and(|value| !value.is_empty());
+        let partition = (self.variable)("PCS_API_PARTITION");
+        let by_amazon = matches!(partition.as_deref(), Some("aws" | "aws-us-gov"));
+        if by_amazon && !is_given("SSL_CERT_FILE") && !is_given("SSL_CERT_DIR") {
+            Trust::Amazon
+        } else {
+            Trust::System
         }
     }
 
@@ -387,6 +411,26 @@ mod tests {
             assert!(
                 matches!(errors.as_slice(), [error] if error.starts_with(name)),
                 "{name}={value}: {errors:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
+        let trust = |name, value| {
+            let mut variables = variables();
+            variables.insert(name, value);
+            read(&variables).unwrap().aws.trust
+        };
+        assert_eq!(trust("SSL_CERT_FILE", ""), Trust::Amazon);
+        assert_eq!(trust("PCS_API_PARTITION", "aws-us-gov"), Trust::Amazon);
+        assert_eq!(trust("SSL_CERT_FILE", "/etc/ca.pem"), Trust::System);
+        assert_eq!(trust("SSL_CERT_DIR", "/etc/certs"), Trust::System);
+        for partition in ["aws-eusc", "aws-iso", "aws-cn"] {
+            assert_eq!(
+                trust("PCS_API_PARTITION", partition),
+                Trust::System,
+                "{partition}"
             );
         }
     }
