@@ -1,19 +1,28 @@
 //! Lambda event <-> `ApiRequest` / `ApiResponse`; the only file that knows event types.
 //!
-//! `lambda_http`'s event types are used, its conversion into `http::Request` never: it rebuilds the URL from the
-//! Host header and panics on a bad one, collapses `%2e%2e`, and drops identity fields. The payload is taken raw and
-//! deserialized here, so that a foreign shape is refused and recorded instead of failing inside the runtime.
+//! `lambda_http`'s types of the request context and of the answer are used, its conversion into `http::Request`
+//! never: it rebuilds the URL from the Host header and panics on a bad one, collapses `%2e%2e`, and drops identity
+//! fields. The payload is taken raw and deserialized here, so that a foreign shape is refused and recorded instead
+//! of failing inside the runtime.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use lambda_http::{
-    aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse},
+    aws_lambda_events::apigw::{ApiGatewayProxyRequestContext, ApiGatewayProxyResponse},
     http::{HeaderMap, HeaderName, HeaderValue},
 };
 use lambda_runtime::LambdaEvent;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
@@ -54,8 +63,8 @@ pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> Res
 #[derive(Debug)]
 pub struct SweepFailed(String);
 
-impl std::fmt::Display for SweepFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SweepFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the sweep failed: {}", self.0)
     }
 }
@@ -71,8 +80,10 @@ fn is_scheduled(payload: &str) -> bool {
         #[serde(rename = "detail-type")]
         detail_type: &'a str,
     }
-    serde_json::from_str::<Scheduled>(payload)
-        .is_ok_and(|event| event.source == "aws.events" && event.detail_type == "Scheduled Event")
+    // Reading a request's event through to its end for a member that it does not have is a tenth of a refusal's time.
+    payload.contains("aws.events")
+        && serde_json::from_str::<Scheduled>(payload)
+            .is_ok_and(|event| event.source == "aws.events" && event.detail_type == "Scheduled Event")
 }
 
 fn deadline(at: SystemTime) -> Instant {
@@ -83,47 +94,130 @@ fn deadline(at: SystemTime) -> Instant {
 /// The request in a REST proxy event. Anything else becomes a request that names neither API nor caller, which the
 /// first step of the request path refuses and the audit records.
 fn request(payload: &str) -> ApiRequest {
-    let Ok(event) = serde_json::from_str::<ApiGatewayProxyRequest>(payload) else {
+    read(payload).unwrap_or_else(|_| {
         tracing::warn!("the event is not one of API Gateway's REST proxy integration");
-        return ApiRequest::default();
-    };
-    let context = event.request_context;
+        ApiRequest::default()
+    })
+}
+
+fn read(payload: &str) -> serde_json::Result<ApiRequest> {
+    let event: Event = serde_json::from_str(payload)?;
+    let context: ApiGatewayProxyRequestContext = serde_json::from_str(event.request_context.get())?;
+    let beside: Beside = serde_json::from_str(event.request_context.get()).unwrap_or_default();
     let identity = context.identity;
-    let query = if event.multi_value_query_string_parameters.is_empty() {
-        event.query_string_parameters
-    } else {
-        event.multi_value_query_string_parameters
+    let single = event.query_string_parameters.unwrap_or_default().into_iter();
+    let query = match event.multi_value_query_string_parameters {
+        Some(values) if !values.is_empty() => values.into_iter().collect(),
+        Some(_) | None => single.map(|(name, value)| (name, vec![value])).collect(),
     };
-    let headers = if event.multi_value_headers.is_empty() {
-        &event.headers
-    } else {
-        &event.multi_value_headers
-    };
-    ApiRequest {
-        method: event.http_method.as_str().to_owned(),
+    let headers = [event.multi_value_headers, event.headers];
+    Ok(ApiRequest {
+        method: event.http_method,
         resource: event.resource.unwrap_or_default(),
-        path_parameters: event.path_parameters.into_iter().collect(),
-        query: grouped(query.iter()),
-        content_type: headers
-            .get("content-type")
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        body: body(event.body.unwrap_or_default(), event.is_base64_encoded),
+        path_parameters: event.path_parameters.unwrap_or_default().into_iter().collect(),
+        query,
+        content_type: headers.into_iter().flatten().find_map(|headers| headers.0),
+        body: body(
+            event.body.unwrap_or_default(),
+            event.is_base64_encoded.unwrap_or_default(),
+        ),
         context: Context {
             account_id: context.account_id,
             api_id: context.apiid,
             stage: context.stage,
             request_id: context.request_id,
-            extended_request_id: text(&context.other, "extendedRequestId"),
+            extended_request_id: text(beside.extended_request_id.as_ref()),
         },
         identity: Identity {
             account_id: identity.account_id,
             caller: identity.caller,
             user_arn: identity.user_arn,
             access_key: identity.access_key,
-            organization_id: text(&identity.other, "principalOrgId"),
+            organization_id: text(
+                beside
+                    .identity
+                    .and_then(|identity| identity.principal_org_id)
+                    .as_ref(),
+            ),
             source_ip: identity.source_ip,
             user_agent: identity.user_agent,
         },
+    })
+}
+
+/// What is read of the event. `ApiGatewayProxyRequest` would keep every header twice and, with the feature
+/// `catch-all-fields`, everything once more on the way: half of a refusal's own time.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    resource: Option<String>,
+    http_method: String,
+    headers: Option<ContentType>,
+    multi_value_headers: Option<ContentType>,
+    query_string_parameters: Option<BTreeMap<String, String>>,
+    multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
+    path_parameters: Option<BTreeMap<String, String>>,
+    #[serde(borrow)]
+    request_context: &'a RawValue,
+    body: Option<String>,
+    is_base64_encoded: Option<bool>,
+}
+
+/// What `ApiGatewayProxyRequestContext` does not have; anything but text counts as absent.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Beside {
+    extended_request_id: Option<Value>,
+    identity: Option<BesideIdentity>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BesideIdentity {
+    principal_org_id: Option<Value>,
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The one header that is looked at, the first of its values.
+struct ContentType(Option<String>);
+
+impl<'de> Deserialize<'de> for ContentType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Headers)
+    }
+}
+
+struct Headers;
+
+impl<'de> Visitor<'de> for Headers {
+    type Value = ContentType;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<ContentType, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Values {
+            One(String),
+            All(Vec<String>),
+        }
+        let mut found = None;
+        while let Some(name) = headers.next_key::<Cow<'de, str>>()? {
+            if found.is_none() && name.eq_ignore_ascii_case("content-type") {
+                found = match headers.next_value()? {
+                    Values::One(value) => Some(value),
+                    Values::All(values) => values.into_iter().next(),
+                };
+            } else {
+                headers.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(ContentType(found))
     }
 }
 
@@ -134,23 +228,6 @@ fn body(text: String, is_base64: bool) -> Body {
     BASE64_STANDARD
         .decode(&text)
         .map_or(Body::NotBase64(text), Body::Bytes)
-}
-
-/// Values by name, each name once, in the order of its first value.
-fn grouped<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, Vec<String>)> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, value) in pairs {
-        match groups.iter_mut().find(|(known, _)| known == name) {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => groups.push((name.to_owned(), vec![value.to_owned()])),
-        }
-    }
-    groups
-}
-
-/// A field that the event type does not have; `null` counts as absent.
-fn text(other: &serde_json::Map<String, Value>, name: &str) -> Option<String> {
-    other.get(name).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn response(answer: ApiResponse) -> ApiGatewayProxyResponse {
