@@ -90,12 +90,11 @@ async fn send(
 ) -> Result<Option<String>, Failure> {
     macro_rules! action {
         ($action:ident) => {{
-            let region = Region::new(region.to_owned());
-            let request = client
-                .$action()
-                .customize()
-                .interceptor(exchange.clone())
-                .config_override(aws_sdk_pcs::config::Builder::new().region(region));
+            let mut request = client.$action().customize().interceptor(exchange.clone());
+            if client.config().region().map(AsRef::as_ref) != Some(region) {
+                let region = Region::new(region.to_owned());
+                request = request.config_override(aws_sdk_pcs::config::Builder::new().region(region));
+            }
             // Boxed: 19 unboxed futures would make every caller's future as large as all of them.
             Box::pin(request.send())
                 .await

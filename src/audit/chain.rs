@@ -120,7 +120,7 @@ impl Drop for Link<'_> {
 /// `signature`. With boto3's low-level client it is
 /// `sha256(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False))`.
 pub fn row_hash(row: &Item) -> String {
-    let mut text = String::with_capacity(2_048);
+    let mut text = Vec::with_capacity(4_096);
     let hashed = row
         .iter()
         .filter(|(name, _)| !NOT_HASHED.contains(&name.as_str()));
@@ -128,38 +128,38 @@ pub fn row_hash(row: &Item) -> String {
     crate::hex(&Sha256::digest(&text))
 }
 
-fn object<'a>(members: impl Iterator<Item = (&'a String, &'a AttributeValue)>, out: &mut String) {
+fn object<'a>(members: impl Iterator<Item = (&'a String, &'a AttributeValue)>, out: &mut Vec<u8>) {
     let mut members: Vec<_> = members.collect();
     members.sort_unstable_by_key(|(name, _)| *name);
-    out.push('{');
+    out.push(b'{');
     for (position, (name, member)) in members.into_iter().enumerate() {
         if position > 0 {
-            out.push(',');
+            out.push(b',');
         }
         quote(name, out);
-        out.push(':');
+        out.push(b':');
         value(member, out);
     }
-    out.push('}');
+    out.push(b'}');
 }
 
-fn value(value: &AttributeValue, out: &mut String) {
+fn value(value: &AttributeValue, out: &mut Vec<u8>) {
     match value {
         AttributeValue::S(text) => tagged("S", out, |out| quote(text, out)),
         AttributeValue::N(number) => tagged("N", out, |out| quote(number, out)),
         AttributeValue::Bool(flag) => tagged("BOOL", out, |out| {
-            out.push_str(if *flag { "true" } else { "false" });
+            out.extend_from_slice(if *flag { b"true" } else { b"false" });
         }),
         AttributeValue::B(bytes) => tagged("B", out, |out| quote(&BASE64_STANDARD.encode(bytes), out)),
         AttributeValue::L(list) => tagged("L", out, |out| {
-            out.push('[');
+            out.push(b'[');
             for (position, member) in list.iter().enumerate() {
                 if position > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 self::value(member, out);
             }
-            out.push(']');
+            out.push(b']');
         }),
         AttributeValue::M(map) => tagged("M", out, |out| object(map.iter(), out)),
         // No row has any; in a row that somebody put there it makes a hash that fits nothing.
@@ -171,17 +171,17 @@ fn value(value: &AttributeValue, out: &mut String) {
     }
 }
 
-fn tagged(tag: &str, out: &mut String, write: impl FnOnce(&mut String)) {
-    out.push_str("{\"");
-    out.push_str(tag);
-    out.push_str("\":");
+fn tagged(tag: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(tag.as_bytes());
+    out.extend_from_slice(b"\":");
     write(out);
-    out.push('}');
+    out.push(b'}');
 }
 
-fn quote(text: &str, out: &mut String) {
-    // A string cannot fail to serialize.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+fn quote(text: &str, out: &mut Vec<u8>) {
+    // A string cannot fail to serialize, nor a vector to take it.
+    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ impl Automaton {
             if until == Until::Match && self.accepted(&now) {
                 return true;
             }
+            if now.members.is_empty() {
+                return false;
+            }
             next.clear();
             for id in &now.members {
                 let Some(State::Bytes(ranges)) = self.state(*id) else {
@@ -78,12 +81,12 @@ impl Automaton {
 
     /// Adds a state and whatever it leads to without consuming a byte.
     fn enter(&self, id: u32, set: &mut Set) {
-        let mut todo = vec![id];
-        while let Some(id) = todo.pop() {
+        set.todo.push(id);
+        while let Some(id) = set.todo.pop() {
             if set.insert(id)
                 && let Some(State::Either(targets)) = self.state(id)
             {
-                todo.extend_from_slice(targets);
+                set.todo.extend_from_slice(targets);
             }
         }
     }
@@ -103,6 +106,8 @@ impl Automaton {
 struct Set {
     members: Vec<u32>,
     known: Vec<bool>,
+    /// States still to be entered; empty but while one is. Here, so that a byte costs no allocation.
+    todo: Vec<u32>,
 }
 
 impl Set {
@@ -110,6 +115,7 @@ impl Set {
         Set {
             members: Vec::new(),
             known: vec![false; states],
+            todo: Vec::new(),
         }
     }
 
