@@ -1,0 +1,148 @@
+//! How everything is measured: programs in turn, round after round, so that a machine that gets faster or slower
+//! does so for all of them; medians of what came out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    Outcome,
+    programs::Program,
+    runtime_api::{Function, Usage},
+};
+
+/// A program, what it is asked, and the status without which a run is void.
+#[derive(Debug, Clone)]
+pub struct Contestant {
+    pub program: Program,
+    pub event: Bytes,
+    pub status: i64,
+}
+
+/// Microseconds, sorted.
+#[derive(Debug, Clone, Default)]
+pub struct Times(Vec<f64>);
+
+/// Of many starts.
+#[derive(Debug, Clone, Default)]
+pub struct Starts {
+    /// From the start of the process to its first poll.
+    pub poll: Times,
+    /// From the start of the process to its first answer.
+    pub answer: Times,
+    /// KiB after the first answer, the median.
+    pub peak_kib: Times,
+    /// Of the whole start and the first answer.
+    pub cpu: Times,
+}
+
+/// Of many calls to one process.
+#[derive(Debug, Clone, Default)]
+pub struct Warm {
+    pub took: Times,
+    /// Microseconds of processor time for each call.
+    pub cpu: f64,
+    pub peak_kib: f64,
+}
+
+impl Times {
+    fn add(&mut self, time: f64) {
+        let place = self.0.partition_point(|other| *other < time);
+        self.0.insert(place, time);
+    }
+
+    pub fn of(mut times: Vec<f64>) -> Times {
+        times.sort_by(f64::total_cmp);
+        Times(times)
+    }
+
+    /// 0.5 is the median.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "there are few, and the share is between 0 and 1"
+    )]
+    pub fn at(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        let place = (last as f64 * share).round() as usize;
+        self.0.get(place).copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn median(&self) -> f64 {
+        self.at(0.5)
+    }
+}
+
+pub fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Starts each in turn, `rounds` times, and lets it answer once. Each is started twice in a row and the second time
+/// counts: what ran before leaves its mark on caches, and it must be the same for all.
+pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Starts>> {
+    let mut all = vec![Starts::default(); contestants.len()];
+    // The first round fills the page cache and is not counted.
+    for round in 0..=rounds {
+        for (contestant, starts) in contestants.iter().zip(&mut all) {
+            start(contestant).await?;
+            let (poll, answer, usage) = start(contestant).await?;
+            if round > 0 {
+                starts.poll.add(micros(poll));
+                starts.answer.add(micros(answer));
+                starts.peak_kib.add(kib(usage.peak_kib));
+                starts.cpu.add(micros(usage.cpu));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Times of the first poll and of the first answer, and what it took.
+async fn start(contestant: &Contestant) -> Outcome<(Duration, Duration, Usage)> {
+    let mut function = Function::start(&contestant.program, Some(&contestant.event)).await?;
+    let poll = function.first_poll().await?;
+    let answer = function.answer().await?;
+    let answer = answer.expect(contestant.status, &contestant.program.name)?;
+    Ok((poll, answer.since_spawn, function.usage()?))
+}
+
+/// Calls each, a batch at a time in turn, until each has had `calls`.
+pub async fn warm(contestants: &[Contestant], calls: u32) -> Outcome<Vec<Warm>> {
+    const BATCH: u32 = 50;
+    let mut functions = Vec::new();
+    for contestant in contestants {
+        let mut function = Function::start(&contestant.program, None).await?;
+        for _ in 0..BATCH {
+            function.invoke_for(&contestant.event, contestant.status).await?;
+        }
+        let before = function.usage()?.cpu;
+        functions.push((function, before, Vec::new()));
+    }
+    let mut done = 0;
+    while done < calls {
+        for (contestant, (function, _, times)) in contestants.iter().zip(&mut functions) {
+            for _ in 0..BATCH.min(calls - done) {
+                let answer = function.invoke_for(&contestant.event, contestant.status).await?;
+                times.push(micros(answer.took));
+            }
+        }
+        done += BATCH.min(calls - done);
+    }
+    functions
+        .into_iter()
+        .map(|(function, before, times)| {
+            let usage = function.usage()?;
+            Ok(Warm {
+                took: Times::of(times),
+                cpu: micros(usage.cpu.saturating_sub(before)) / f64::from(calls),
+                peak_kib: kib(usage.peak_kib),
+            })
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "below 2^52")]
+fn kib(kib: u64) -> f64 {
+    kib as f64
+}
