@@ -3,12 +3,15 @@
 
 use std::fmt;
 
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     contract,
-    guardrails::{Policy, allowlist::Allowlist, boundary::Boundary, lifecycle_scripts::LifecycleScripts},
+    guardrails::{
+        Policy, allowlist::Allowlist, boundary::Boundary, describe::Guardrails,
+        lifecycle_scripts::LifecycleScripts,
+    },
 };
 
 /// The whole configuration. Taken apart in `main.rs`; nobody carries it along.
@@ -156,14 +159,26 @@ impl Config {
     /// SHA-256, in hexadecimal, of what decides and what is recorded: the deployment, the guardrails as
     /// `GET /v1/guardrails` answers them, the retention and the signing key, as JSON with sorted keys.
     pub fn hash(&self) -> String {
-        let decides = json!({
-            "apiId": self.deployment.rest_api_id,
-            "stage": self.deployment.stage,
-            "guardrails": self.policy.describe(&self.regions).remove("guardrails"),
-            "retentionDays": self.audit.retention_days,
-            "signingKey": self.audit.signing_key,
-        });
-        crate::hex(&Sha256::digest(decides.to_string()))
+        /// Members in the order of their names.
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Decides<'a> {
+            api_id: &'a str,
+            guardrails: Guardrails<'a>,
+            retention_days: u16,
+            signing_key: Option<&'a str>,
+            stage: &'a str,
+        }
+        let decides = Decides {
+            api_id: &self.deployment.rest_api_id,
+            guardrails: self.policy.describe(&self.regions),
+            retention_days: self.audit.retention_days,
+            signing_key: self.audit.signing_key.as_deref(),
+            stage: &self.deployment.stage,
+        };
+        // Text and numbers can always be written.
+        let json = serde_json::to_vec(&decides).unwrap_or_default();
+        crate::hex(&Sha256::digest(json))
     }
 }
 
@@ -433,6 +448,20 @@ mod tests {
                 "{partition}"
             );
         }
+    }
+
+    /// `serde_json` keeps the members of a `Value` sorted.
+    #[test]
+    fn the_hash_is_that_of_sorted_json() {
+        let config = read(&variables()).unwrap();
+        let sorted = serde_json::json!({
+            "stage": "prod",
+            "signingKey": null,
+            "retentionDays": 365,
+            "guardrails": config.policy.describe(&config.regions),
+            "apiId": "a1b2c3d4e5",
+        });
+        assert_eq!(config.hash(), crate::hex(&Sha256::digest(sorted.to_string())));
     }
 
     #[test]

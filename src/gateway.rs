@@ -12,11 +12,11 @@
 mod audit_events;
 mod node_role;
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -25,10 +25,10 @@ use crate::{
         record::{Decision, Downstream, Entry, Outcome, Step},
     },
     aws::Clients,
-    config::{Config, Deployment, Regions},
+    config::Config,
     contract,
     error::Error,
-    guardrails::{self, Facts, Needs, Policy},
+    guardrails::{self, Facts, Needs},
     iam,
     metrics::{self, Metric},
     operations::{Action, Operation},
@@ -42,9 +42,7 @@ use crate::{
 /// One execution environment's gateway. Shared by concurrent calls.
 #[derive(Debug)]
 pub struct Gateway {
-    deployment: Deployment,
-    pub(crate) regions: Regions,
-    pub(crate) policy: Policy,
+    pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
     pub(crate) clients: Clients,
 }
@@ -64,12 +62,10 @@ impl Gateway {
 
     /// With clients made elsewhere.
     pub fn with_clients(config: Config, clients: Clients) -> Gateway {
-        let config_hash = config.hash();
+        let config = Arc::new(config);
         Gateway {
-            deployment: config.deployment,
-            regions: config.regions,
-            policy: config.policy,
-            audit: Audit::new(config.audit, config_hash),
+            audit: Audit::new(Arc::clone(&config)),
+            config,
             clients,
         }
     }
@@ -91,18 +87,18 @@ impl Gateway {
             .await;
         let panicked = carried_out.is_err();
         let result = carried_out.unwrap_or(Err(Error::Internal));
-        let result = self.close(&mut passage, result, panicked).await;
+        let result = self.close(&passage, result, panicked).await;
         respond(result, &passage.entry)
     }
 
     async fn carry_out(&self, request: &ApiRequest, passage: &mut Passage) -> Result<Success, Error> {
-        let principal = Principal::establish(request, &self.deployment).inspect_err(|_| {
+        let principal = Principal::establish(request, &self.config.deployment).inspect_err(|_| {
             passage.entry.decision = Decision::Deny;
         })?;
         passage.entry.called_by(&principal);
         let operation = router::route(request)?;
         passage.entry.routed_to(operation);
-        let call = router::read(operation, request, &self.regions)?;
+        let call = router::read(operation, request, &self.config.regions)?;
         passage.entry.read_as(&call);
         match operation {
             Operation::Pcs(action) => self.carry_out_by_pcs(action, call, &principal, passage).await,
@@ -111,10 +107,12 @@ impl Gateway {
                 self.open(passage).await?;
                 Ok(Success {
                     status: 200,
-                    output: self.policy.describe(&self.regions),
+                    output: Map::from_iter([(
+                        "guardrails".to_owned(),
+                        json!(self.config.policy.describe(&self.config.regions)),
+                    )]),
                 })
             }
-            // To be replaced by the queries of the audit trail.
             Operation::ListAuditEvents => self.list_audit_events(&call, &principal, passage).await,
             Operation::GetAuditEvent => self.get_audit_event(&call, passage).await,
         }
@@ -144,7 +142,7 @@ impl Gateway {
         passage: &mut Passage,
     ) -> Result<Success, Error> {
         let facts = self.gather(action, &call, passage).await?;
-        let permit = guardrails::decide(&self.policy, action, call, &facts)
+        let permit = guardrails::decide(&self.config.policy, action, call, &facts)
             .map_err(|denial| node_role::deny(passage, denial))?;
         passage.entry.decision = Decision::Allow;
         node_role::stop_if_dry(permit.call(), permit.passed())?;
@@ -246,7 +244,7 @@ impl Gateway {
     /// opened gets its only row now, or no answer.
     async fn close(
         &self,
-        passage: &mut Passage,
+        passage: &Passage,
         result: Result<Success, Error>,
         panicked: bool,
     ) -> Result<Success, Error> {

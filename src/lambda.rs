@@ -1,9 +1,8 @@
 //! Lambda event <-> `ApiRequest` / `ApiResponse`; the only file that knows event types.
 //!
-//! `lambda_http`'s types of the request context and of the answer are used, its conversion into `http::Request`
-//! never: it rebuilds the URL from the Host header and panics on a bad one, collapses `%2e%2e`, and drops identity
-//! fields. The payload is taken raw and deserialized here, so that a foreign shape is refused and recorded instead
-//! of failing inside the runtime.
+//! `lambda_http`'s type of the answer is used, its conversion into `http::Request` never: it rebuilds the URL from the
+//! Host header and panics on a bad one, collapses `%2e%2e`, and drops identity fields. The payload is taken raw and
+//! deserialized here, so that a foreign shape is refused and recorded instead of failing inside the runtime.
 
 use std::{
     borrow::Cow,
@@ -15,7 +14,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use lambda_http::{
-    aws_lambda_events::apigw::{ApiGatewayProxyRequestContext, ApiGatewayProxyResponse},
+    aws_lambda_events::apigw::ApiGatewayProxyResponse,
     http::{HeaderMap, HeaderName, HeaderValue},
 };
 use lambda_runtime::LambdaEvent;
@@ -48,13 +47,22 @@ pub enum Reply {
 pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> Result<Reply, SweepFailed> {
     let deadline = deadline(event.context.deadline());
     let request_id = &event.context.request_id;
-    if is_scheduled(event.payload.get()) {
-        let swept = Box::pin(gateway.sweep(request_id, Timestamp::now(), deadline)).await;
-        return swept
-            .map(Reply::Sweep)
-            .map_err(|error| SweepFailed(error.message()));
-    }
-    let request = request(event.payload.get());
+    let payload = event.payload.get();
+    let request = match read(payload) {
+        Ok(request) => request,
+        Err(_) if is_scheduled(payload) => {
+            let swept = Box::pin(gateway.sweep(request_id, Timestamp::now(), deadline)).await;
+            return swept
+                .map(Reply::Sweep)
+                .map_err(|error| SweepFailed(error.message()));
+        }
+        // It becomes a request that names neither API nor caller, which the first step of the request path refuses
+        // and the audit records.
+        Err(_) => {
+            tracing::warn!("the event is not one of API Gateway's REST proxy integration");
+            ApiRequest::default()
+        }
+    };
     let answer = Box::pin(gateway.answer(&request, request_id, deadline)).await;
     Ok(Reply::Api(Box::new(response(answer))))
 }
@@ -80,10 +88,8 @@ fn is_scheduled(payload: &str) -> bool {
         #[serde(rename = "detail-type")]
         detail_type: &'a str,
     }
-    // Reading a request's event through to its end for a member that it does not have is a tenth of a refusal's time.
-    payload.contains("aws.events")
-        && serde_json::from_str::<Scheduled>(payload)
-            .is_ok_and(|event| event.source == "aws.events" && event.detail_type == "Scheduled Event")
+    serde_json::from_str::<Scheduled>(payload)
+        .is_ok_and(|event| event.source == "aws.events" && event.detail_type == "Scheduled Event")
 }
 
 fn deadline(at: SystemTime) -> Instant {
@@ -91,20 +97,11 @@ fn deadline(at: SystemTime) -> Instant {
     Instant::now() + left.saturating_sub(RESERVE)
 }
 
-/// The request in a REST proxy event. Anything else becomes a request that names neither API nor caller, which the
-/// first step of the request path refuses and the audit records.
-fn request(payload: &str) -> ApiRequest {
-    read(payload).unwrap_or_else(|_| {
-        tracing::warn!("the event is not one of API Gateway's REST proxy integration");
-        ApiRequest::default()
-    })
-}
-
+/// The request in a REST proxy event.
 fn read(payload: &str) -> serde_json::Result<ApiRequest> {
     let event: Event = serde_json::from_str(payload)?;
-    let context: ApiGatewayProxyRequestContext = serde_json::from_str(event.request_context.get())?;
-    let beside: Beside = serde_json::from_str(event.request_context.get()).unwrap_or_default();
-    let identity = context.identity;
+    let context = event.request_context;
+    let identity = context.identity.unwrap_or_default();
     let single = event.query_string_parameters.unwrap_or_default().into_iter();
     let query = match event.multi_value_query_string_parameters {
         Some(values) if !values.is_empty() => values.into_iter().collect(),
@@ -123,22 +120,17 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         ),
         context: Context {
             account_id: context.account_id,
-            api_id: context.apiid,
+            api_id: context.api_id,
             stage: context.stage,
             request_id: context.request_id,
-            extended_request_id: text(beside.extended_request_id.as_ref()),
+            extended_request_id: text(context.extended_request_id),
         },
         identity: Identity {
             account_id: identity.account_id,
             caller: identity.caller,
             user_arn: identity.user_arn,
             access_key: identity.access_key,
-            organization_id: text(
-                beside
-                    .identity
-                    .and_then(|identity| identity.principal_org_id)
-                    .as_ref(),
-            ),
+            organization_id: text(identity.principal_org_id),
             source_ip: identity.source_ip,
             user_agent: identity.user_agent,
         },
@@ -149,7 +141,7 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
 /// `catch-all-fields`, everything once more on the way: half of a refusal's own time.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event<'a> {
+struct Event {
     resource: Option<String>,
     http_method: String,
     headers: Option<ContentType>,
@@ -157,28 +149,40 @@ struct Event<'a> {
     query_string_parameters: Option<BTreeMap<String, String>>,
     multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
     path_parameters: Option<BTreeMap<String, String>>,
-    #[serde(borrow)]
-    request_context: &'a RawValue,
+    request_context: EventContext,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
 }
 
-/// What `ApiGatewayProxyRequestContext` does not have; anything but text counts as absent.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Beside {
+struct EventContext {
+    account_id: Option<String>,
+    api_id: Option<String>,
+    stage: Option<String>,
+    request_id: Option<String>,
+    // Here and below: not in AWS's description of the event; anything but text counts as absent.
     extended_request_id: Option<Value>,
-    identity: Option<BesideIdentity>,
+    identity: Option<EventIdentity>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BesideIdentity {
+struct EventIdentity {
+    account_id: Option<String>,
+    caller: Option<String>,
+    user_arn: Option<String>,
+    access_key: Option<String>,
     principal_org_id: Option<Value>,
+    source_ip: Option<String>,
+    user_agent: Option<String>,
 }
 
-fn text(value: Option<&Value>) -> Option<String> {
-    value.and_then(Value::as_str).map(str::to_owned)
+fn text(value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// The one header that is looked at, the first of its values.

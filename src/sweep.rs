@@ -109,7 +109,7 @@ impl Gateway {
         };
         report.complete = regions_done;
         // Only who has seen every group knows what no group uses.
-        if regions_done && report.regions_failed == 0 && self.policy.iam_admin_access {
+        if regions_done && report.regions_failed == 0 && self.config.policy.iam_admin_access {
             self.remove_orphans(&used, now, entry, opened, report, deadline)
                 .await;
         }
@@ -173,7 +173,7 @@ impl Gateway {
         report: &mut Report,
         deadline: Instant,
     ) -> bool {
-        let regions: Vec<&str> = self.regions.names();
+        let regions: Vec<&str> = self.config.regions.names();
         let first = progress
             .next_region
             .as_deref()
@@ -246,7 +246,8 @@ impl Gateway {
             return;
         };
         for candidate in found {
-            let Some(permit) = node_role::permit_removal(&self.policy, &candidate, used, now.as_second())
+            let Some(permit) =
+                node_role::permit_removal(&self.config.policy, &candidate, used, now.as_second())
             else {
                 continue;
             };
@@ -278,7 +279,8 @@ impl Gateway {
             .await;
         let step = match &facts {
             Some(Facts::Profile { requested, found }) => {
-                let checks = guardrails::instance_role::checks(&self.policy, requested, found.as_ref());
+                let checks =
+                    guardrails::instance_role::checks(&self.config.policy, requested, found.as_ref());
                 entry.violations = checks
                     .into_iter()
                     .flat_map(|check: Check| check.violations)

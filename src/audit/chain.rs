@@ -180,8 +180,17 @@ fn tagged(tag: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn quote(text: &str, out: &mut Vec<u8>) {
-    // A string cannot fail to serialize, nor a vector to take it.
-    let _ = serde_json::to_writer(out, text);
+    if text
+        .bytes()
+        .any(|byte| byte < b' ' || byte == b'"' || byte == b'\\')
+    {
+        // A string cannot fail to serialize, nor a vector to take it.
+        let _ = serde_json::to_writer(out, text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Audit {
 
     async fn stored_key(&self, clients: &Clients) -> Result<Option<CursorKey>, Error> {
         let pk = AttributeValue::S(PARTITION.to_owned());
-        let rows = dynamodb::partition(clients.dynamodb(), &self.config.table, pk)
+        let rows = dynamodb::partition(clients.dynamodb(), &self.config.audit.table, pk)
             .await
             .map_err(|_| Error::AuditUnreadable)?;
         Ok(rows.first().and_then(|row| {
@@ -97,7 +97,7 @@ impl Audit {
     async fn make_key(&self, clients: &Clients) -> Result<CursorKey, Error> {
         let mut secret = [0; KEY_BYTES];
         getrandom::fill(&mut secret).map_err(|_| Error::Internal)?;
-        let mut row = row::keys(PARTITION, "0", Timestamp::now(), self.config.retention_days);
+        let mut row = row::keys(PARTITION, "0", Timestamp::now(), self.config.audit.retention_days);
         // Tokens outlive no key.
         row.remove("expires");
         row.insert("secret".to_owned(), AttributeValue::B(Blob::new(secret)));

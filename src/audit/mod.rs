@@ -19,14 +19,18 @@ pub mod question;
 pub mod record;
 pub mod redact;
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     aws::Clients,
-    config::AuditConfig,
+    config::Config,
     error::Error,
     metrics::{self, Metric},
 };
@@ -51,25 +55,25 @@ pub struct Opened {
 /// The only writer of the audit table.
 #[derive(Debug)]
 pub struct Audit {
-    config: AuditConfig,
-    config_hash: String,
+    config: Arc<Config>,
+    /// Of the configuration that decides and records, in every row; made when the first row is.
+    config_hash: OnceLock<String>,
     chain: Chain,
     cursor_key: cursor::KnownKey,
 }
 
 impl Audit {
-    /// `config_hash`: of the configuration that decides and records, in every row.
-    pub fn new(config: AuditConfig, config_hash: String) -> Audit {
+    pub fn new(config: Arc<Config>) -> Audit {
         Audit {
             config,
-            config_hash,
+            config_hash: OnceLock::new(),
             chain: Chain::begin(),
             cursor_key: cursor::KnownKey::new(),
         }
     }
 
     pub fn table(&self) -> &str {
-        &self.config.table
+        &self.config.audit.table
     }
 
     /// Writes the opening row. Without it nothing may happen.
@@ -161,8 +165,8 @@ impl Audit {
         by: Instant,
     ) -> Result<(), &'static str> {
         let common = Common {
-            config_hash: &self.config_hash,
-            retention_days: self.config.retention_days,
+            config_hash: self.config_hash.get_or_init(|| self.config.hash()),
+            retention_days: self.config.audit.retention_days,
         };
         let row = row::build(entry, stage, outcome, common);
         // A panic in here must not take the answer of a call that was carried out with it.
@@ -178,7 +182,7 @@ impl Audit {
     /// between, in `progress.rs`). A write that fails, or is given up, leaves its number declared in the chain.
     async fn write(&self, clients: &Clients, mut row: Item) -> Result<(), &'static str> {
         let link = self.chain.link(&mut row);
-        Box::pin(dynamodb::put(clients.dynamodb(), &self.config.table, row)).await?;
+        Box::pin(dynamodb::put(clients.dynamodb(), &self.config.audit.table, row)).await?;
         link.acknowledge();
         Ok(())
     }

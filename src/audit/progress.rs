@@ -75,7 +75,12 @@ impl Audit {
         progress: &Progress,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut row = row::keys(PARTITION, &format!("{now:.9}"), now, self.config.retention_days);
+        let mut row = row::keys(
+            PARTITION,
+            &format!("{now:.9}"),
+            now,
+            self.config.audit.retention_days,
+        );
         let mut set = |name: &str, value: String| row.insert(name.to_owned(), AttributeValue::S(value));
         set("closedUntil", progress.closed_until.to_string());
         set("digestedUntil", progress.digested_until.to_string());
@@ -123,15 +128,15 @@ impl Audit {
         let mut sum = Hour::default();
         for key in digest::shards(hour) {
             let mut shard = Shard::default();
-            dynamodb::leaves(clients.dynamodb(), &self.config.table, &key, |leaf| {
+            dynamodb::leaves(clients.dynamodb(), &self.config.audit.table, &key, |leaf| {
                 shard.add(leaf, &mut sum);
             })
             .await
             .map_err(unavailable)?;
             shard.end(&mut sum);
         }
-        let key = self.config.signing_key.as_deref();
-        let mut row = sum.row(hour, previous, key, now, self.config.retention_days);
+        let key = self.config.audit.signing_key.as_deref();
+        let mut row = sum.row(hour, previous, key, now, self.config.audit.retention_days);
         // An unsigned digest where signatures are asked for would be what a forger leaves.
         let link = self.chain.link(&mut row);
         if let Some(key) = key {
@@ -139,7 +144,7 @@ impl Audit {
             let signature = sign(clients, key, hash).await.map_err(unavailable)?;
             row.insert("signature".to_owned(), AttributeValue::S(signature));
         }
-        dynamodb::put(clients.dynamodb(), &self.config.table, row)
+        dynamodb::put(clients.dynamodb(), &self.config.audit.table, row)
             .await
             .map_err(unavailable)?;
         link.acknowledge();
@@ -157,7 +162,7 @@ impl Audit {
         let mut closed = 0;
         for shard in 0..row::TIME_SHARDS {
             let key = row::time_key(hour, shard);
-            let opened = dynamodb::unclosed(clients.dynamodb(), &self.config.table, &key)
+            let opened = dynamodb::unclosed(clients.dynamodb(), &self.config.audit.table, &key)
                 .await
                 .map_err(unavailable)?;
             for row in opened {
@@ -180,7 +185,7 @@ impl Audit {
         if opened_at >= until {
             return Ok(false);
         }
-        let rows = dynamodb::partition(clients.dynamodb(), &self.config.table, pk)
+        let rows = dynamodb::partition(clients.dynamodb(), &self.config.audit.table, pk)
             .await
             .map_err(unavailable)?;
         let mut received = None;
@@ -204,7 +209,7 @@ impl Audit {
 
     async fn newest(&self, clients: &Clients, partition: &str) -> Result<Option<Item>, Error> {
         let key = AttributeValue::S(partition.to_owned());
-        dynamodb::newest(clients.dynamodb(), &self.config.table, key)
+        dynamodb::newest(clients.dynamodb(), &self.config.audit.table, key)
             .await
             .map_err(unavailable)
     }

@@ -110,8 +110,8 @@ impl Gateway {
     }
 
     async fn make_role(&self, call: &Call, token: &str, passage: &mut Passage) -> Result<Box<Made>, Error> {
-        let permit =
-            node_role::permit_role(&self.policy, call, token).map_err(|denial| deny(passage, denial))?;
+        let permit = node_role::permit_role(&self.config.policy, call, token)
+            .map_err(|denial| deny(passage, denial))?;
         self.check_policies(call, passage).await?;
         passage.entry.decision = Decision::Allow;
         stop_if_dry(call, permit.passed())?;
@@ -207,10 +207,10 @@ impl Gateway {
         call: &Call,
         passage: &mut Passage,
     ) -> Result<Box<Changed>, Error> {
-        node_role::check_request(&self.policy, call).map_err(|denial| deny(passage, denial))?;
+        node_role::check_request(&self.config.policy, call).map_err(|denial| deny(passage, denial))?;
         self.check_policies(call, passage).await?;
         let facts = self.gather(action, call, passage).await?;
-        let permit = node_role::permit_attachments(&self.policy, call, &facts)
+        let permit = node_role::permit_attachments(&self.config.policy, call, &facts)
             .map_err(|denial| deny(passage, denial))?;
         passage.entry.decision = Decision::Allow;
         stop_if_dry(call, permit.passed())?;

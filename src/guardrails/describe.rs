@@ -1,6 +1,6 @@
 //! The policy in force as callers may see it, so that they know what would pass before they ask.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::{Policy, boundary::Boundary};
 use crate::config::Regions;
@@ -55,31 +55,45 @@ const RULES: [(&str, &str); 13] = [
     ),
 ];
 
+/// What `GET /v1/guardrails` answers, and most of what the audit's `configHash` is made of: its members stand in the
+/// order of their names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardrails<'a> {
+    account_id: &'a str,
+    additional_iam_policies: Vec<&'a str>,
+    iam_admin_access: bool,
+    instance_registration: bool,
+    lifecycle_scripts: &'static str,
+    partition: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions_boundary: Option<&'a str>,
+    regions: Vec<&'a str>,
+    rules: [Rule; RULES.len()],
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    description: &'static str,
+    rule: &'static str,
+}
+
 impl Policy {
-    /// The contract's `GetGuardrailsResponse`.
-    pub fn describe(&self, regions: &Regions) -> Map<String, Value> {
-        let mut guardrails = Map::new();
-        guardrails.insert("accountId".to_owned(), json!(self.account_id));
-        guardrails.insert("partition".to_owned(), json!(self.partition));
-        guardrails.insert("regions".to_owned(), regions.names().into());
-        let patterns: Vec<&str> = self.allowlist.patterns().collect();
-        guardrails.insert("additionalIamPolicies".to_owned(), patterns.into());
-        if let Boundary::Required(arn) = &self.boundary {
-            guardrails.insert("permissionsBoundary".to_owned(), json!(arn));
+    /// The contract's `Guardrails`.
+    pub fn describe<'a>(&'a self, regions: &'a Regions) -> Guardrails<'a> {
+        Guardrails {
+            account_id: &self.account_id,
+            additional_iam_policies: self.allowlist.patterns().collect(),
+            iam_admin_access: self.iam_admin_access,
+            instance_registration: self.instance_registration,
+            lifecycle_scripts: self.lifecycle_scripts.name(),
+            partition: &self.partition,
+            permissions_boundary: match &self.boundary {
+                Boundary::Required(arn) => Some(arn),
+                Boundary::NotConfigured => None,
+            },
+            regions: regions.names(),
+            rules: RULES.map(|(rule, description)| Rule { description, rule }),
         }
-        guardrails.insert("iamAdminAccess".to_owned(), json!(self.iam_admin_access));
-        guardrails.insert(
-            "instanceRegistration".to_owned(),
-            json!(self.instance_registration),
-        );
-        guardrails.insert(
-            "lifecycleScripts".to_owned(),
-            json!(self.lifecycle_scripts.name()),
-        );
-        let rules = RULES
-            .iter()
-            .map(|(rule, asks)| json!({"rule": rule, "description": asks}));
-        guardrails.insert("rules".to_owned(), rules.collect());
-        Map::from_iter([("guardrails".to_owned(), Value::Object(guardrails))])
     }
 }

@@ -7,7 +7,7 @@
 pub mod allowlist;
 pub mod arn_like;
 pub mod boundary;
-mod describe;
+pub mod describe;
 pub mod instance_role;
 pub mod lifecycle_scripts;
 pub mod node_role;
