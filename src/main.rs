@@ -20,7 +20,7 @@ use tracing_subscriber::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = Config::read(|name| std::env::var(name).ok()).inspect_err(|error| eprintln!("{error}"))?;
-    log(config.log_level);
+    log(config.log_level, config.deployment.rest_api_id.clone());
     let gateway = Gateway::new(config);
     let gateway = &gateway;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
 
 /// JSON lines on standard output, which is where CloudWatch Logs and its metric filters look. The level is that of
 /// this product: libraries only warn, because what they say at lower levels may hold bodies.
-fn log(level: LogLevel) {
+fn log(level: LogLevel, api_id: String) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -48,6 +48,7 @@ fn log(level: LogLevel) {
         .with_current_span(false)
         .with_filter(targets);
     // Metrics do not depend on how talkative the log is.
-    let metrics = EmbeddedMetrics.with_filter(Targets::new().with_target(metrics::TARGET, LevelFilter::INFO));
+    let metrics = EmbeddedMetrics { api_id }
+        .with_filter(Targets::new().with_target(metrics::TARGET, LevelFilter::INFO));
     tracing_subscriber::registry().with(lines).with(metrics).init();
 }

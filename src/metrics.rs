@@ -45,9 +45,12 @@ pub fn count(metric: Metric) {
     tracing::info!(target: TARGET, metric = metric.name());
 }
 
-/// Writes metrics as CloudWatch reads them from a function's log.
+/// Writes metrics as CloudWatch reads them from a function's log, each with the deployment's REST API as dimension
+/// `ApiId`, so that two deployments do not set off each other's alarms.
 #[derive(Debug)]
-pub struct EmbeddedMetrics;
+pub struct EmbeddedMetrics {
+    pub api_id: String,
+}
 
 impl<S: Subscriber> Layer<S> for EmbeddedMetrics {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
@@ -60,22 +63,23 @@ impl<S: Subscriber> Layer<S> for EmbeddedMetrics {
         let _ = writeln!(
             io::stdout().lock(),
             "{}",
-            line(&name, jiff::Timestamp::now().as_millisecond())
+            line(&name, &self.api_id, jiff::Timestamp::now().as_millisecond())
         );
     }
 }
 
 /// The embedded metric format (CloudWatch User Guide, "Specification: embedded metric format").
-fn line(name: &str, milliseconds: i64) -> String {
+fn line(name: &str, api_id: &str, milliseconds: i64) -> String {
     json!({
         "_aws": {
             "Timestamp": milliseconds,
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [[]],
+                "Dimensions": [["ApiId"]],
                 "Metrics": [{"Name": name, "Unit": "Count"}],
             }],
         },
+        "ApiId": api_id,
         name: 1,
     })
     .to_string()

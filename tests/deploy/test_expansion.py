@@ -317,6 +317,10 @@ def test_alarms_stand_on_metrics_that_exist(stack):
     alarms = [resource["Properties"] for resource in of_type(stack, "AWS::CloudWatch::Alarm").values()]
     ours = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "PcsApi"}
     assert ours == names, "every count of the function has an alarm"
+    # As src/metrics.rs writes them; tests/it/lambda_binary.rs looks at the other end.
+    for alarm in alarms:
+        if alarm["Namespace"] == "PcsApi":
+            assert alarm["Dimensions"] == [{"Name": "ApiId", "Value": "a1b2c3d4e5"}], alarm["MetricName"]
     for service, metric in (("AWS/ApiGateway", "5XXError"), ("AWS/ApiGateway", "Latency"), ("AWS/Lambda", "Errors"),
                             ("AWS/Lambda", "Throttles"), ("AWS/DynamoDB", "WriteThrottleEvents"),
                             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"), ("AWS/Events", "Invocations")):

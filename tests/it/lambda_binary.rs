@@ -304,6 +304,8 @@ async fn denials_and_drift_are_counted() {
         let metrics = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(metrics["Namespace"], "PcsApi");
         assert_eq!(metrics["Metrics"], json!([{"Name": name, "Unit": "Count"}]));
+        assert_eq!(metrics["Dimensions"], json!([["ApiId"]]));
+        assert_eq!(line["ApiId"], world.stack.variables()["PCS_API_REST_API_ID"]);
         assert!(line["_aws"]["Timestamp"].is_i64());
     }
     assert_eq!(lines.len(), 2, "{log}");
