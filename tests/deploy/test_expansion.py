@@ -334,6 +334,15 @@ def test_alarms_stand_on_metrics_that_exist(stack):
     assert len(dashboard["widgets"]) == 4
 
 
+def test_what_an_idle_month_is_priced_for_is_what_is_deployed():
+    stack = made("default")[1]
+    options = subprocess.run([expansion.ROOT / "scripts" / "price", "--help"], check=True, capture_output=True, text=True)
+    text = " ".join(options.stdout.split())
+    for what, kind in (("alarms", "AWS::CloudWatch::Alarm"), ("dashboards", "AWS::CloudWatch::Dashboard"),
+                       ("KMS keys", "AWS::KMS::Key")):
+        assert f"{what} of the deployment (default {len(of_type(stack, kind))})" in text, what
+
+
 def test_the_web_acl(stack):
     associations = [each["Properties"] for each in of_type(stack, "AWS::WAFv2::WebACLAssociation").values()]
     arn, place = stack.parameters["WebAclArn"], stack.pseudo["AWS::Region"]
