@@ -59,9 +59,8 @@ pub async fn run(
                 figure(*cpu),
             ]);
         }
-        let exponent = exponent(&cpu);
         rows.push(vec![
-            format!("  power of x in the added CPU: {exponent:.2}"),
+            format!("  {}", verdict(&took)),
             String::new(),
             String::new(),
             String::new(),
@@ -86,20 +85,24 @@ pub async fn run(
     Ok(panels)
 }
 
-/// Of `y = a + b x^k`, the k that the first, a middle and the last point give: 1 is a line, less is better than one.
-/// Points that differ by less than a tenth are a constant, whose power is 0.
-fn exponent(points: &[(f64, f64)]) -> f64 {
+/// How steep the second half of the curve is beside the first: 1 is a line, less is better than one. Points that differ
+/// by less than a tenth are a constant.
+fn verdict(points: &[(f64, f64)]) -> String {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return f64::NAN;
+        return String::new();
     };
-    let Some(middle) = points.get(points.len().saturating_sub(2)) else {
-        return f64::NAN;
-    };
-    let (whole, part) = (last.1 - first.1, middle.1 - first.1);
-    if whole < first.1 * 0.1 || part <= 0.0 {
-        return 0.0;
+    let half = first.0.midpoint(last.0);
+    let from_half = |point: &&(f64, f64)| (point.0 - half).abs();
+    let between = points.iter().skip(1).rev().skip(1);
+    let middle = between.min_by(|one, other| from_half(one).total_cmp(&from_half(other)));
+    let slope = |from: &(f64, f64), to: &(f64, f64)| (to.1 - from.1) / (to.0 - from.0);
+    match middle {
+        Some(middle) if last.1 > first.1 * 1.1 => {
+            let bend = slope(middle, last) / slope(first, middle);
+            format!("second half {bend:.2} times as steep as the first")
+        }
+        _ => "grows by less than a tenth".to_owned(),
     }
-    (whole / part).ln() / ((last.0 - first.0) / (middle.0 - first.0)).ln()
 }
 
 fn at(x: usize) -> f64 {

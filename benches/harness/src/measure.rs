@@ -1,5 +1,6 @@
 //! How everything is measured: programs in turn, round after round, so that a machine that gets faster or slower
-//! does so for all of them; medians of what came out.
+//! does so for all of them. Times are medians. A ratio is the median of the rounds' own ratios, each of two figures
+//! that were taken a moment apart: a ratio of medians that were reached at different moments says what else ran then.
 
 use std::time::Duration;
 
@@ -19,38 +20,52 @@ pub struct Contestant {
     pub status: i64,
 }
 
-/// Microseconds, sorted.
+/// Sorted figures, as a rule microseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Times(Vec<f64>);
+
+/// A figure of each round, in the order of the rounds.
+#[derive(Debug, Clone, Default)]
+pub struct Rounds(Vec<f64>);
 
 /// Of many starts.
 #[derive(Debug, Clone, Default)]
 pub struct Starts {
-    /// From the start of the process to its first poll.
-    pub poll: Times,
-    /// From the start of the process to its first answer.
-    pub answer: Times,
-    /// KiB after the first answer, the median.
-    pub peak_kib: Times,
-    /// Of the whole start and the first answer.
-    pub cpu: Times,
+    /// Microseconds from the start of the process to its first poll.
+    pub poll: Rounds,
+    /// Microseconds from the start of the process to its first answer.
+    pub answer: Rounds,
+    /// KiB after the first answer.
+    pub peak_kib: Rounds,
+    /// Microseconds of processor time of the whole start and the first answer.
+    pub cpu: Rounds,
 }
 
 /// Of many calls to one process.
 #[derive(Debug, Clone, Default)]
 pub struct Warm {
+    /// Microseconds of each call.
     pub took: Times,
+    /// Median of the calls of each round.
+    pub round: Rounds,
     /// Microseconds of processor time for each call.
     pub cpu: f64,
     pub peak_kib: f64,
 }
 
-impl Times {
-    fn add(&mut self, time: f64) {
-        let place = self.0.partition_point(|other| *other < time);
-        self.0.insert(place, time);
+impl Rounds {
+    pub fn median(&self) -> f64 {
+        Times::of(self.0.clone()).median()
     }
 
+    /// How many times the other figure this one is: the median of the rounds' quotients.
+    pub fn ratio(&self, other: &Rounds) -> f64 {
+        let quotients = self.0.iter().zip(&other.0).map(|(own, other)| own / other);
+        Times::of(quotients.collect()).median()
+    }
+}
+
+impl Times {
     pub fn of(mut times: Vec<f64>) -> Times {
         times.sort_by(f64::total_cmp);
         Times(times)
@@ -88,10 +103,10 @@ pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Star
             start(contestant).await?;
             let (poll, answer, usage) = start(contestant).await?;
             if round > 0 {
-                starts.poll.add(micros(poll));
-                starts.answer.add(micros(answer));
-                starts.peak_kib.add(kib(usage.peak_kib));
-                starts.cpu.add(micros(usage.cpu));
+                starts.poll.0.push(micros(poll));
+                starts.answer.0.push(micros(answer));
+                starts.peak_kib.0.push(kib(usage.peak_kib));
+                starts.cpu.0.push(micros(usage.cpu));
             }
         }
     }
@@ -109,32 +124,39 @@ async fn start(contestant: &Contestant) -> Outcome<(Duration, Duration, Usage)> 
 
 /// Calls each, a batch at a time in turn, until each has had `calls`.
 pub async fn warm(contestants: &[Contestant], calls: u32) -> Outcome<Vec<Warm>> {
-    const BATCH: u32 = 50;
-    let mut functions = Vec::new();
+    const FIRST: u32 = 50;
+    // As few as let a process find its caches warm again: what a round takes is how long the machine must not change.
+    const BATCH: u32 = 10;
+    let mut running = Vec::new();
     for contestant in contestants {
         let mut function = Function::start(&contestant.program, None).await?;
-        for _ in 0..BATCH {
+        for _ in 0..FIRST {
             function.invoke_for(&contestant.event, contestant.status).await?;
         }
         let before = function.usage()?.cpu;
-        functions.push((function, before, Vec::new()));
+        running.push((function, before, Vec::new(), Rounds::default()));
     }
     let mut done = 0;
     while done < calls {
-        for (contestant, (function, _, times)) in contestants.iter().zip(&mut functions) {
-            for _ in 0..BATCH.min(calls - done) {
+        let batch = BATCH.min(calls - done);
+        for (contestant, (function, _, times, rounds)) in contestants.iter().zip(&mut running) {
+            let mut round = Vec::new();
+            for _ in 0..batch {
                 let answer = function.invoke_for(&contestant.event, contestant.status).await?;
-                times.push(micros(answer.took));
+                round.push(micros(answer.took));
             }
+            times.extend_from_slice(&round);
+            rounds.0.push(Times::of(round).median());
         }
-        done += BATCH.min(calls - done);
+        done += batch;
     }
-    functions
+    running
         .into_iter()
-        .map(|(function, before, times)| {
+        .map(|(function, before, times, round)| {
             let usage = function.usage()?;
             Ok(Warm {
                 took: Times::of(times),
+                round,
                 cpu: micros(usage.cpu.saturating_sub(before)) / f64::from(calls),
                 peak_kib: kib(usage.peak_kib),
             })

@@ -140,9 +140,9 @@ async fn start(
             vec![
                 contestant.program.name.clone(),
                 figure(starts.poll.median()),
-                figure(starts.poll.median() / base.poll.median()),
+                figure(starts.poll.ratio(&base.poll)),
                 figure(starts.answer.median()),
-                figure(starts.answer.median() / base.answer.median()),
+                figure(starts.answer.ratio(&base.answer)),
                 figure(starts.cpu.median()),
                 figure(starts.peak_kib.median() / 1024.0),
             ]
@@ -190,25 +190,24 @@ fn start_budgets(contestants: &[Contestant], starts: &[Starts], report: &mut Rep
     let (Some(floor), Some(gateway)) = (of("floor"), of("gateway, TLS")) else {
         return;
     };
-    let poll = gateway.poll.median();
     let mut add = |what: &str, measured, limit| report.budgets.push(Budget::new(what, measured, limit));
     add(
         "spawn to first poll, x floor",
-        poll / floor.poll.median(),
+        gateway.poll.ratio(&floor.poll),
         Limit::AtMost(1.2),
     );
     add(
         "spawn to first answer over TLS with its row, x floor",
-        gateway.answer.median() / floor.answer.median(),
+        gateway.answer.ratio(&floor.answer),
         Limit::AtMost(3.0),
     );
     if let Some(python) = of("Python, boto3, TLS") {
         add(
             "Python's spawn to first poll, x the gateway's",
-            python.poll.median() / poll,
+            python.poll.ratio(&gateway.poll),
             Limit::AtLeast(50.0),
         );
-        let answer = python.answer.median() / gateway.answer.median();
+        let answer = python.answer.ratio(&gateway.answer);
         add(
             "Python's spawn to first answer, x the gateway's",
             answer,
@@ -216,7 +215,7 @@ fn start_budgets(contestants: &[Contestant], starts: &[Starts], report: &mut Rep
         );
     }
     if let Some(peer) = of("ParallelCluster API, a 400") {
-        let ratio = peer.poll.median() / poll;
+        let ratio = peer.poll.ratio(&gateway.poll);
         add(
             "ParallelCluster's spawn to first poll, x the gateway's",
             ratio,
@@ -318,19 +317,17 @@ fn scenario_name(one: Option<&Watched>) -> &'static str {
     one.map_or("", |one| one.scenario.name)
 }
 
-/// The time of the scenario's own bare handler.
-fn bare_time(entries: &[Entry<'_>], scenario: &str, bare: &str) -> f64 {
-    let name = format!("bare {bare}");
+/// How many times the scenario's own bare handler this took.
+fn times_bare(warm: &Warm, entries: &[Entry<'_>], scenario: &Scenario) -> f64 {
+    let name = format!("bare {}", scenario.bare);
     let entry = entries
         .iter()
-        .find(|(one, program, _)| scenario_name(*one) == scenario && *program == name);
-    entry.map_or(f64::NAN, |(_, _, warm)| warm.took.median())
+        .find(|(one, program, _)| scenario_name(*one) == scenario.name && *program == name);
+    entry.map_or(f64::NAN, |(_, _, bare)| warm.round.ratio(&bare.round))
 }
 
 fn warm_row((one, program, warm): &Entry<'_>, entries: &[Entry<'_>]) -> Vec<String> {
-    let bare = one.map_or(f64::NAN, |one| {
-        bare_time(entries, one.scenario.name, one.scenario.bare)
-    });
+    let bare = one.map_or(f64::NAN, |one| times_bare(warm, entries, one.scenario));
     let calls = one.map_or(String::new(), |one| {
         format!("{}+{}+{}", one.counts.pcs, one.counts.iam, one.counts.dynamodb)
     });
@@ -341,7 +338,7 @@ fn warm_row((one, program, warm): &Entry<'_>, entries: &[Entry<'_>]) -> Vec<Stri
         figure(warm.took.at(0.99)),
         figure(warm.cpu),
         figure(warm.peak_kib / 1024.0),
-        figure(warm.took.median() / bare),
+        figure(bare),
         if program.starts_with("gateway") {
             calls
         } else {
@@ -357,10 +354,9 @@ fn warm_budgets(entries: &[Entry<'_>], report: &mut Report) {
         peak = peak.max(warm.peak_kib / 1024.0);
         let Some(one) = one else { continue };
         if let Some(budget) = one.scenario.budget {
-            let bare = bare_time(entries, one.scenario.name, one.scenario.bare);
             report.budgets.push(Budget::new(
                 format!("warm {}, x bare {}", one.scenario.name, one.scenario.bare),
-                warm.took.median() / bare,
+                times_bare(warm, entries, one.scenario),
                 Limit::AtMost(budget),
             ));
         }
@@ -433,14 +429,15 @@ async fn slow(
     ));
     report.table("slow", &["request", "program", "p50 ms", "p99 ms"], &rows);
     let of = |name: &str| {
-        let create = entries
+        let mut creates = entries
             .iter()
-            .find(|(one, program, _)| one.scenario.name == "allowed create" && program == name);
-        create.map_or(f64::NAN, |(_, _, warm)| warm.took.median())
+            .filter(|(one, _, _)| one.scenario.name == "allowed create");
+        let create = creates.find(|(_, program, _)| program == name);
+        create.map(|(_, _, warm)| &warm.round).ok_or("no create")
     };
     report.budgets.push(Budget::new(
         format!("allowed create, x its longest dependent chain, answers {latency} ms late"),
-        of("gateway") / of("bare create-chain"),
+        of("gateway")?.ratio(of("bare create-chain")?),
         Limit::AtMost(1.3),
     ));
     Ok(())
