@@ -140,7 +140,7 @@ def test_the_table_is_made():
 def test_the_function_is_made():
     ids = deploy(made("default")[1])
     function = boto3.client("lambda", **PLACE).get_function_configuration(FunctionName=ids["PcsApiFunction"])
-    assert (function["Runtime"], function["Timeout"], function["MemorySize"]) == ("provided.al2023", 28, 256)
+    assert (function["Runtime"], function["Timeout"], function["MemorySize"]) == ("provided.al2023", 28, 512)
     variables = function["Environment"]["Variables"]
     assert variables["PCS_API_AUDIT_TABLE"] == ids["AuditTable"]
     assert variables["PCS_API_REST_API_ID"] == ids["PcsApi"]
