@@ -2,6 +2,8 @@
 //!
 //! `PCS_API_BOOTSTRAP` names the binary to drive (the release build in CI); without it the debug build is driven.
 
+mod tls;
+
 use std::{env, path::PathBuf};
 
 use iam_emulator::{Role, Seed};
