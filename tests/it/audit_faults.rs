@@ -10,7 +10,6 @@ use std::{
 };
 
 use pcs_api::gateway::Gateway;
-use pcs_local::stack::Options;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
@@ -18,7 +17,10 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     logs::Logs,
     wire::{PLAN, Passed, Plan, Rows, TableEffect, TableFault, WRITTEN, What, Wire},
-    world::{Answer, World, after_all_have_ended, answer, event, invoke_as, rows, with_body, with_query},
+    world::{
+        ALLOWED_POLICY, Answer, World, after_all_have_ended, answer, event, invoke_as, rows, with_body,
+        with_query,
+    },
 };
 
 /// As often as it is tried.
@@ -107,6 +109,19 @@ fn mutation(arn: &str) -> Kind {
         event: with_query(event("tag-resource"), &[("resourceArn", arn)]),
         status: 204,
         stages: &["0#RECEIVED", "9#COMPLETE"],
+    }
+}
+
+/// Of a cluster beside the world's own, so that its answer tells an id that nobody knew.
+fn creation() -> Kind {
+    Kind {
+        name: "creation",
+        event: with_body(
+            event("create-cluster"),
+            json!({"clusterName": "another-cluster", "clientToken": null}),
+        ),
+        status: 202,
+        stages: &[],
     }
 }
 
@@ -418,15 +433,7 @@ async fn the_caller_gets_the_truth_without_the_last_row() {
 #[tokio::test]
 async fn a_lost_closing_row_is_declared_by_the_copy_that_follows() {
     let mut bench = Bench::start().await;
-    let kind = Kind {
-        name: "creation",
-        event: with_body(
-            event("create-cluster"),
-            json!({"clusterName": "another-cluster", "clientToken": null}),
-        ),
-        status: 202,
-        stages: &[],
-    };
+    let kind = creation();
     let refused = TableEffect::Refuse("AccessDeniedException");
     let after = bench.under(&kind, Rows::Closing, &refused, 1).await;
     assert_eq!(after.answer.status, 202, "{:?}", after.answer);
@@ -446,23 +453,7 @@ async fn a_lost_closing_row_is_declared_by_the_copy_that_follows() {
 /// says which are missing.
 #[tokio::test]
 async fn lost_steps_are_told_by_the_closing_row() {
-    let guard = "arn:aws:iam::123456789012:policy/Guard";
-    let variables = [
-        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "true"),
-        ("PCS_API_PERMISSIONS_BOUNDARY", guard),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let world = World::with_options(Options {
-        variables: BTreeMap::from(variables),
-        ..Options::default()
-    })
-    .await;
-    let document = json!({"Version": "2012-10-17", "Statement": []});
-    let policies = [guard, "arn:aws:iam::123456789012:policy/parallelcluster-a"];
-    let seed = policies.into_iter().fold(iam_emulator::Seed::new(), |seed, arn| {
-        seed.policy(iam_emulator::Policy::new(arn, document.clone()))
-    });
-    world.stack.iam_emulator.seed(seed).unwrap();
+    let world = World::that_makes_roles().await;
     world.cluster().await;
     let mut bench = Bench {
         world,
@@ -475,7 +466,7 @@ async fn lost_steps_are_told_by_the_closing_row() {
             "computeNodeGroupName": format!("group-{number}"),
             "clientToken": format!("lost-steps-{number}"),
             "iamInstanceProfileArn": null,
-            "iam": {"additionalIamPolicies": policies[1..]},
+            "iam": {"additionalIamPolicies": [ALLOWED_POLICY]},
         });
         let kind = Kind {
             name: "role",

@@ -19,12 +19,11 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 use pcs_api::aws::http_client;
-use pcs_local::stack::Options;
 use serde_json::{Value, json};
 
 use crate::{
     wire::Wire,
-    world::{World, event, invoke, with_body},
+    world::{ALLOWED_POLICY, GUARD, World, event, invoke, with_body},
 };
 
 /// What a million write request units cost in us-east-1, in thousandths of a dollar; the document names it.
@@ -135,7 +134,7 @@ fn calls() -> Vec<(&'static str, Value, i64)> {
             "computeNodeGroupName": "with-a-role",
             "clientToken": "a-token-of-its-own",
             "iamInstanceProfileArn": null,
-            "iam": {"additionalIamPolicies": ["arn:aws:iam::123456789012:policy/parallelcluster-a"]},
+            "iam": {"additionalIamPolicies": [ALLOWED_POLICY]},
         }),
     );
     vec![
@@ -176,26 +175,12 @@ fn calls() -> Vec<(&'static str, Value, i64)> {
 }
 
 async fn world() -> World {
-    let guard = "arn:aws:iam::123456789012:policy/Guard";
-    let variables = [
-        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "true"),
-        ("PCS_API_PERMISSIONS_BOUNDARY", guard),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let world = World::with_options(Options {
-        variables: BTreeMap::from(variables),
-        ..Options::default()
-    })
-    .await;
-    let document = json!({"Version": "2012-10-17", "Statement": []});
-    let policies = [guard, "arn:aws:iam::123456789012:policy/parallelcluster-a"];
-    let seed = policies.into_iter().fold(iam_emulator::Seed::new(), |seed, arn| {
-        seed.policy(iam_emulator::Policy::new(arn, document.clone()))
-    });
+    let world = World::that_makes_roles().await;
     let node = iam_emulator::Role::new("AWSPCS-compute-node")
         .attach("arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy")
-        .boundary(Some(guard));
-    world.stack.iam_emulator.seed(seed.role(node)).unwrap();
+        .boundary(Some(GUARD));
+    let seed = iam_emulator::Seed::new().role(node);
+    world.stack.iam_emulator.seed(seed).unwrap();
     world.cluster().await;
     world
 }

@@ -8,12 +8,17 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use iam_emulator::{Policy, Seed};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use pcs_api::{config::Config, gateway::Gateway, lambda};
 use pcs_local::stack::{Options, Stack};
 use serde_json::{Value, json, value::to_raw_value};
 
+/// Permissions boundary of [`World::that_makes_roles`].
+pub const GUARD: &str = "arn:aws:iam::123456789012:policy/Guard";
+/// A policy there, which the documented allowlist lets through.
+pub const ALLOWED_POLICY: &str = "arn:aws:iam::123456789012:policy/parallelcluster-a";
 pub const PROFILE: &str = "arn:aws:iam::123456789012:instance-profile/AWSPCS-compute-node";
 /// Endpoint of a DynamoDB that all tests share; none: each world has its own inside.
 const DYNAMODB: &str = "PCS_API_TEST_DYNAMODB";
@@ -78,6 +83,23 @@ impl World {
             ..Options::default()
         })
         .await
+    }
+
+    /// With permission to make roles under the boundary [`GUARD`], and [`ALLOWED_POLICY`] to put on them.
+    pub async fn that_makes_roles() -> World {
+        let world = World::with(&[
+            ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "true"),
+            ("PCS_API_PERMISSIONS_BOUNDARY", GUARD),
+        ])
+        .await;
+        let document = json!({"Version": "2012-10-17", "Statement": []});
+        let seed = [GUARD, ALLOWED_POLICY]
+            .into_iter()
+            .fold(Seed::new(), |seed, arn| {
+                seed.policy(Policy::new(arn, document.clone()))
+            });
+        world.stack.iam_emulator.seed(seed).unwrap();
+        world
     }
 
     pub async fn with_options(mut options: Options) -> World {
