@@ -1,7 +1,8 @@
 //! The SDK clients: one connector for all, each client built when the first call needs it.
 //!
 //! Region, credentials and endpoints come from the configuration; `aws-config` and its chain are not here. One
-//! shared HTTP client means one connection pool and one reading of the trusted certificates. Timeouts are the clients'; the caller's deadline is applied by whoever calls.
+//! shared HTTP client means one connection pool and one reading of the trusted certificates. Timeouts are the
+//! clients'; the caller's deadline is applied by whoever calls.
 
 use std::{sync::OnceLock, time::Duration};
 

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The whole configuration. Taken apart in `main.rs`; nobody carries it along.
+/// The whole configuration, read once. The gateway and its audit share it.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub deployment: Deployment,
