@@ -1,7 +1,7 @@
 //! Start, and warm calls of each kind, beside the floor, the bare handlers and what others would run.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     Options, Outcome,
@@ -10,7 +10,7 @@ use crate::{
     report::{Budget, Limit, Report, figure},
     runtime_api::Function,
     upstream::{Counts, Endpoints},
-    world::{World, bytes},
+    world::{self, World, bytes},
 };
 
 /// One kind of request.
@@ -129,7 +129,7 @@ async fn start(
         add(python, "TLS", &read.event, 200);
     }
     if let Some(parallelcluster) = paths.parallelcluster() {
-        add(parallelcluster, "a 400", &parallelcluster_event(), 400);
+        add(parallelcluster, "a 400", &world::parallelcluster_event(), 400);
     }
     let starts = measure::starts(&contestants, options.rounds).await?;
     let base = starts.first().ok_or("no floor")?;
@@ -423,7 +423,7 @@ async fn slow(
             ]
         })
         .collect();
-    let latency = crate::world::LATENCY_MS;
+    let latency = world::LATENCY_MS;
     report.heading(&format!(
         "Warm, each answer of PCS, IAM and DynamoDB {latency} ms late: {calls} calls each, in turn"
     ));
@@ -481,21 +481,4 @@ async fn own_time(
     let header = ["gateway us", "floor us", "ListClusters us", "put us", "own us"];
     report.table("own", &header, &[row]);
     Ok(())
-}
-
-/// `GET /v3/clusters` with a status that does not exist.
-fn parallelcluster_event() -> Bytes {
-    bytes(&json!({
-        "resource": "/{proxy+}", "path": "/v3/clusters", "httpMethod": "GET",
-        "headers": {"Host": "x.execute-api.us-east-1.amazonaws.com", "X-Forwarded-Proto": "https"},
-        "multiValueHeaders": {"Host": ["x.execute-api.us-east-1.amazonaws.com"]},
-        "queryStringParameters": {"region": "us-east-1", "clusterStatus": "NONE"},
-        "multiValueQueryStringParameters": {"region": ["us-east-1"], "clusterStatus": ["NONE"]},
-        "pathParameters": {"proxy": "v3/clusters"}, "stageVariables": null, "isBase64Encoded": false, "body": null,
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "x", "stage": "prod", "path": "/prod/v3/clusters",
-            "httpMethod": "GET", "requestId": "11111111-2222-3333-4444-555555555555", "resourcePath": "/{proxy+}",
-            "protocol": "HTTP/1.1", "identity": {"sourceIp": "192.0.2.1", "accountId": "123456789012"},
-        },
-    }))
 }

@@ -154,3 +154,20 @@ pub fn node_group_input(cluster: &str, name: &str) -> Value {
         "clientToken": format!("token-of-{cluster}-{name}"),
     })
 }
+
+/// `GET /v3/clusters` with a status that does not exist.
+pub fn parallelcluster_event() -> Bytes {
+    bytes(&json!({
+        "resource": "/{proxy+}", "path": "/v3/clusters", "httpMethod": "GET",
+        "headers": {"Host": "x.execute-api.us-east-1.amazonaws.com", "X-Forwarded-Proto": "https"},
+        "multiValueHeaders": {"Host": ["x.execute-api.us-east-1.amazonaws.com"]},
+        "queryStringParameters": {"region": "us-east-1", "clusterStatus": "NONE"},
+        "multiValueQueryStringParameters": {"region": ["us-east-1"], "clusterStatus": ["NONE"]},
+        "pathParameters": {"proxy": "v3/clusters"}, "stageVariables": null, "isBase64Encoded": false, "body": null,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "x", "stage": "prod", "path": "/prod/v3/clusters",
+            "httpMethod": "GET", "requestId": "11111111-2222-3333-4444-555555555555", "resourcePath": "/{proxy+}",
+            "protocol": "HTTP/1.1", "identity": {"sourceIp": "192.0.2.1", "accountId": "123456789012"},
+        },
+    }))
+}
