@@ -22,8 +22,9 @@ impl FieldError {
     const LONGEST_PATH: usize = 256;
 
     pub fn new(path: &str, message: impl Into<String>) -> Self {
+        let end = path.char_indices().nth(Self::LONGEST_PATH).map(|(end, _)| end);
         Self {
-            path: path.chars().take(Self::LONGEST_PATH).collect(),
+            path: end.and_then(|end| path.get(..end)).unwrap_or(path).to_owned(),
             message: message.into(),
         }
     }

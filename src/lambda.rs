@@ -249,7 +249,8 @@ fn response(answer: ApiResponse) -> ApiGatewayProxyResponse {
     response.status_code = i64::from(answer.status);
     if let Some(body) = answer.body {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        response.body = Some(body.to_string().into());
+        // `Display` would do the same through a formatter, in half as much time again.
+        response.body = Some(serde_json::to_string(&body).unwrap_or_default().into());
     }
     response.headers = headers;
     response
