@@ -14,8 +14,10 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use ulid::Ulid;
+
+use super::new_id;
 
 /// A row as DynamoDB takes and returns it.
 pub type Item = HashMap<String, AttributeValue>;
@@ -54,7 +56,7 @@ pub struct Link<'a> {
 impl Chain {
     pub fn begin() -> Chain {
         Chain {
-            id: Ulid::generate().to_string(),
+            id: new_id(Timestamp::now()).to_string(),
             end: Mutex::new(End {
                 seq: 0,
                 hash: FIRST.to_owned(),

@@ -26,7 +26,9 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
+use ulid::Ulid;
 
 use crate::{
     aws::Clients,
@@ -186,6 +188,17 @@ impl Audit {
         link.acknowledge();
         Ok(())
     }
+}
+
+/// A ULID of that moment, its 80 random bits straight from the kernel: a generator in this process would be one more
+/// thing to start. Without randomness the ids of one millisecond are equal, and the table refuses the second row.
+fn new_id(at: Timestamp) -> Ulid {
+    let mut random = [0; size_of::<u128>()];
+    let _ = getrandom::fill(&mut random);
+    Ulid::from_parts(
+        u64::try_from(at.as_millisecond()).unwrap_or_default(),
+        u128::from_ne_bytes(random),
+    )
 }
 
 fn incomplete(entry: &Entry, reason: &'static str) {

@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::redact::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Recording, redact, within};
+use super::{
+    new_id,
+    redact::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Recording, redact, within},
+};
 use crate::{
     contract::{self, Recorded},
     guardrails::Facts,
@@ -221,7 +224,7 @@ impl Entry {
     pub fn begin(request: &ApiRequest, lambda_request_id: &str, received: Timestamp) -> Entry {
         let body = request.body.bytes();
         Entry {
-            event_id: Ulid::generate(),
+            event_id: new_id(received),
             received,
             clock: Instant::now(),
             request_id: request.context.request_id.clone(),

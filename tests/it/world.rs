@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -105,9 +106,12 @@ impl World {
     pub async fn with_options(mut options: Options) -> World {
         options.pcs_record = std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from);
         if let Some(endpoint) = shared_dynamodb() {
+            static TABLES: AtomicU32 = AtomicU32::new(0);
+            let number = TABLES.fetch_add(1, Ordering::Relaxed);
+            let table = format!("audit-{}-{number}", std::process::id());
             let variables = [
                 ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
-                ("PCS_API_AUDIT_TABLE", format!("audit-{}", ulid::Ulid::generate())),
+                ("PCS_API_AUDIT_TABLE", table),
             ];
             for (name, value) in variables {
                 options.variables.entry(name.to_owned()).or_insert(value);
