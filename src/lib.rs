@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod guardrails;
 pub mod iam;
 pub mod lambda;
+pub mod log;
 pub mod metrics;
 pub mod operations;
 pub mod pcs;

@@ -1,16 +1,12 @@
 //! Counts for alarms, in CloudWatch's embedded metric format: one line on standard output, no call and no agent.
 //!
-//! The product says what happened as an event of this module's target; the Lambda binary installs the layer that
-//! writes it as a metric. Elsewhere, on a laptop or in a test, nobody listens and nothing is written.
+//! The product says what happened as an event of this module's target, which the Lambda binary's log (`log.rs`) writes
+//! as a metric. Elsewhere, on a laptop or in a test, nobody listens and nothing is written.
 
-use std::io::{self, Write};
-
-use serde_json::json;
 use tracing::{
-    Event, Subscriber,
+    Event,
     field::{Field, Visit},
 };
-use tracing_subscriber::{Layer, layer::Context};
 
 /// Target of the events that are metrics.
 pub const TARGET: &str = "pcs_api::metrics";
@@ -45,52 +41,25 @@ pub fn count(metric: Metric) {
     tracing::info!(target: TARGET, metric = metric.name());
 }
 
-/// Writes metrics as CloudWatch reads them from a function's log, each with the deployment's REST API as dimension
-/// `ApiId`, so that two deployments do not set off each other's alarms.
-#[derive(Debug)]
-pub struct EmbeddedMetrics {
-    pub api_id: String,
+/// A metric's event as CloudWatch reads it from a function's log (User Guide, "Specification: embedded metric
+/// format"), with the deployment's REST API as dimension `ApiId`, so that two deployments do not set off each other's
+/// alarms. `api_id` is of letters and digits, as `Config` has checked.
+pub(crate) fn line(event: &Event<'_>, api_id: &str, milliseconds: i64) -> Vec<u8> {
+    let mut name = Name(String::new());
+    event.record(&mut name);
+    let Name(name) = name;
+    format!(
+        r#"{{"_aws":{{"Timestamp":{milliseconds},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":[["ApiId"]],"Metrics":[{{"Name":"{name}","Unit":"Count"}}]}}]}},"ApiId":"{api_id}","{name}":1}}"#
+    )
+    .into_bytes()
 }
 
-impl<S: Subscriber> Layer<S> for EmbeddedMetrics {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let mut name = Name(None);
-        event.record(&mut name);
-        let Some(name) = name.0.filter(|_| event.metadata().target() == TARGET) else {
-            return;
-        };
-        // A log that cannot be written to leaves nobody to tell.
-        let _ = writeln!(
-            io::stdout().lock(),
-            "{}",
-            line(&name, &self.api_id, jiff::Timestamp::now().as_millisecond())
-        );
-    }
-}
-
-/// The embedded metric format (CloudWatch User Guide, "Specification: embedded metric format").
-fn line(name: &str, api_id: &str, milliseconds: i64) -> String {
-    json!({
-        "_aws": {
-            "Timestamp": milliseconds,
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["ApiId"]],
-                "Metrics": [{"Name": name, "Unit": "Count"}],
-            }],
-        },
-        "ApiId": api_id,
-        name: 1,
-    })
-    .to_string()
-}
-
-struct Name(Option<String>);
+struct Name(String);
 
 impl Visit for Name {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "metric" {
-            self.0 = Some(value.to_owned());
+            value.clone_into(&mut self.0);
         }
     }
 

@@ -1,64 +1,33 @@
 //! What the product logs while a test runs, as lines of JSON.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
+use pcs_api::log::Lines;
 use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
-use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
 /// Captures until it is dropped, what is logged on the thread that made it.
 pub struct Logs {
-    written: Written,
+    written: Arc<Mutex<Vec<u8>>>,
     _guard: DefaultGuard,
 }
 
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
 impl Logs {
-    /// The targets as the Lambda binary configures them at this level (`log` in `src/main.rs`).
+    /// As the Lambda binary logs at this level.
     pub fn at(level: LevelFilter) -> Logs {
-        let written = Written::default();
-        let targets = Targets::new()
-            .with_target("pcs_api", level)
-            .with_default(level.min(LevelFilter::WARN));
-        let lines = tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_writer(written.clone())
-            .with_filter(targets);
-        let subscriber = tracing_subscriber::registry().with(lines);
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let out = Arc::clone(&written);
+        let lines = Lines::new(level, String::new(), move |line: &[u8]| {
+            out.lock().unwrap().extend_from_slice(line);
+        });
         Logs {
             written,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: tracing::subscriber::set_default(lines),
         }
     }
 
     /// What was logged since the last time.
     pub fn take(&self) -> String {
-        let bytes = std::mem::take(&mut *self.written.0.lock().unwrap());
+        let bytes = std::mem::take(&mut *self.written.lock().unwrap());
         String::from_utf8(bytes).unwrap()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Written {
-    type Writer = Written;
-
-    fn make_writer(&'a self) -> Written {
-        self.clone()
-    }
-}
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
