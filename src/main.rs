@@ -13,6 +13,9 @@ use pcs_api::{
 use serde_json::value::RawValue;
 use tracing::level_filters::LevelFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 // One thread: an execution environment handles one call at a time, and a second thread costs start time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
