@@ -13,7 +13,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::{Outcome, upstream::Tls};
+use crate::{
+    Outcome,
+    upstream::{DYNAMODB, IAM, PCS, Tls},
+};
 
 const AMAZON: [&str; 5] = [
     include_str!("../../../src/aws/AmazonRootCA1.pem"),
@@ -23,7 +26,7 @@ const AMAZON: [&str; 5] = [
     include_str!("../../../src/aws/SFSRootCAG2.pem"),
 ];
 
-/// TLS for 127.0.0.1; writes the file to trust into `folder`.
+/// TLS for the three services; writes the file to trust into `folder`.
 pub fn begin(folder: &Path) -> Outcome<Tls> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -32,7 +35,8 @@ pub fn begin(folder: &Path) -> Outcome<Tls> {
         .push(DnType::CommonName, "bench throwaway CA");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
+    let leaf = CertificateParams::new([PCS, IAM, DYNAMODB].map(|address| address.to_string()))?
+        .signed_by(&key, &authority)?;
     let trust = folder.join("trust.pem");
     fs::write(&trust, AMAZON.concat() + &authority.pem())?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

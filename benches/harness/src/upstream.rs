@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +28,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::Outcome;
 
 const PUT_DONE: &str = r#"{"ConsumedCapacity":{"TableName":"pcs-api-audit","CapacityUnits":6.0}}"#;
+
+pub const PCS: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub const IAM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub const DYNAMODB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
 /// Where a function finds its upstreams.
 #[derive(Debug, Clone)]
@@ -83,6 +88,17 @@ enum Service {
     DynamoDb,
 }
 
+impl Service {
+    /// One each, as services have names of their own: a connection to one cannot take up another's TLS session.
+    fn address(self) -> Ipv4Addr {
+        match self {
+            Service::Pcs => PCS,
+            Service::Iam => IAM,
+            Service::DynamoDb => DYNAMODB,
+        }
+    }
+}
+
 impl Upstreams {
     pub fn new(pcs: pcs_emulator::Emulator, iam: iam_emulator::Emulator) -> Upstreams {
         Upstreams {
@@ -117,7 +133,7 @@ impl Upstreams {
     }
 
     async fn listen(&self, service: Service, wire: &Wire) -> Outcome<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind((service.address(), 0)).await?;
         let scheme = if wire.tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr()?);
         let (upstreams, wire) = (self.clone(), wire.clone());
