@@ -19,7 +19,7 @@ const CONTRACT: &str = "openapi/pcs-api.yaml";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={CONTRACT}");
     println!("cargo::rerun-if-changed=build");
-    link()?;
+    link_without_relocations()?;
     let text = fs::read_to_string(CONTRACT)?;
     let document: serde_json::Value = serde_saphyr::from_str(&text)?;
     let tables = contract::compile(&document).map_err(|message| format!("{CONTRACT}: {message}"))?;
@@ -30,22 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What makes the function start sooner, on Linux; docs/performance.md has the figures, SECURITY.md what it costs.
-///
-/// At a fixed address, as Go's programs are: a third of its start was the loader writing addresses into pages that it
-/// then had to copy. And with the unwinder out of its archive: the loader mapped a library to find sixteen functions.
-/// zig, which builds for arm64, does the latter by itself.
+/// Links the function at a fixed address, as Go's are on Linux: a third of its start was the loader writing addresses
+/// into pages that it then had to copy. docs/performance.md has the figures, SECURITY.md what it costs.
 #[expect(
     clippy::print_stdout,
     reason = "standard output is how a build script speaks to cargo"
 )]
-fn link() -> Result<(), Box<dyn Error>> {
-    if env::var("PROFILE")? != "release" || env::var("CARGO_CFG_TARGET_OS")? != "linux" {
-        return Ok(());
-    }
-    println!("cargo::rustc-link-arg-bin=pcs-api=-no-pie");
-    if env::var("CARGO_CFG_TARGET_ENV")? == "gnu" {
-        println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
+fn link_without_relocations() -> Result<(), Box<dyn Error>> {
+    if env::var("PROFILE")? == "release" && env::var("CARGO_CFG_TARGET_OS")? == "linux" {
+        println!("cargo::rustc-link-arg-bin=pcs-api=-no-pie");
     }
     Ok(())
 }

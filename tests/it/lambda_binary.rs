@@ -334,3 +334,18 @@ async fn a_wrong_configuration_stops_the_start_with_a_message() {
         assert!(message.contains(name), "{name}: {message}");
     }
 }
+
+/// A panic is caught, answered and recorded, so the deployed binary has to be able to unwind: its unwinder is linked in,
+/// and what cannot unwind aborts. The one panic to be had from outside is that of a message nobody can be given.
+#[tokio::test]
+async fn a_panic_unwinds() {
+    let (reader, stderr) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = tokio::process::Command::new(binary())
+        .env_clear()
+        .stderr(stderr)
+        .status()
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(101), "{status}");
+}
