@@ -10,6 +10,7 @@ mod programs;
 mod report;
 mod runtime_api;
 mod scenarios;
+mod start;
 mod tls;
 mod upstream;
 mod world;

@@ -1,10 +1,12 @@
 //! How everything is measured: programs in turn, round after round, so that a machine that gets faster or slower
-//! does so for all of them. Times are medians. A ratio is the median of the rounds' own ratios, each of two figures
-//! that were taken a moment apart: a ratio of medians that were reached at different moments says what else ran then.
+//! does so for all of them, and in another order each round, because what ran just before a program leaves its mark
+//! on it. Times are medians. A ratio is the median of the rounds' own ratios, each of two figures that were taken a
+//! moment apart: a ratio of medians that were reached at different moments says what else ran then.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use crate::{
     Outcome,
@@ -53,6 +55,21 @@ pub struct Warm {
     pub peak_kib: f64,
 }
 
+/// The same orders in every run: Knuth's linear congruential generator (MMIX), which is random enough for that.
+#[derive(Default)]
+struct Order(u64);
+
+impl Order {
+    fn shuffle<T>(&mut self, turns: &mut [T]) {
+        for last in (1..turns.len()).rev() {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+            self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+            let place = usize::try_from(self.0 >> 33).unwrap_or_default() % (last + 1);
+            turns.swap(last, place);
+        }
+    }
+}
+
 impl Rounds {
     pub fn median(&self) -> f64 {
         Times::of(self.0.clone()).median()
@@ -94,12 +111,15 @@ pub fn micros(time: Duration) -> f64 {
 }
 
 /// Starts each in turn, `rounds` times, and lets it answer once. Each is started twice in a row and the second time
-/// counts: what ran before leaves its mark on caches, and it must be the same for all.
+/// counts, which leaves less of the mark of what ran before.
 pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Starts>> {
     let mut all = vec![Starts::default(); contestants.len()];
+    let mut turns: Vec<_> = contestants.iter().zip(&mut all).collect();
+    let mut order = Order::default();
     // The first round fills the page cache and is not counted.
     for round in 0..=rounds {
-        for (contestant, starts) in contestants.iter().zip(&mut all) {
+        order.shuffle(&mut turns);
+        for (contestant, starts) in &mut turns {
             start(contestant).await?;
             let (poll, answer, usage) = start(contestant).await?;
             if round > 0 {
@@ -119,7 +139,11 @@ async fn start(contestant: &Contestant) -> Outcome<(Duration, Duration, Usage)> 
     let poll = function.first_poll().await?;
     let answer = function.answer().await?;
     let answer = answer.expect(contestant.status, &contestant.program.name)?;
-    Ok((poll, answer.since_spawn, function.usage()?))
+    let usage = function.usage()?;
+    drop(function);
+    // Its connections are cleared away, which for TLS is work, before anything else is timed.
+    sleep(Duration::from_millis(2)).await;
+    Ok((poll, answer.since_spawn, usage))
 }
 
 /// Calls each, a batch at a time in turn, until each has had `calls`.
@@ -136,10 +160,13 @@ pub async fn warm(contestants: &[Contestant], calls: u32) -> Outcome<Vec<Warm>> 
         let before = function.usage()?.cpu;
         running.push((function, before, Vec::new(), Rounds::default()));
     }
+    let mut turns: Vec<_> = contestants.iter().zip(&mut running).collect();
+    let mut order = Order::default();
     let mut done = 0;
     while done < calls {
         let batch = BATCH.min(calls - done);
-        for (contestant, (function, _, times, rounds)) in contestants.iter().zip(&mut running) {
+        order.shuffle(&mut turns);
+        for (contestant, (function, _, times, rounds)) in &mut turns {
             let mut round = Vec::new();
             for _ in 0..batch {
                 let answer = function.invoke_for(&contestant.event, contestant.status).await?;

@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use crate::{
     Options, Outcome,
-    measure::{self, Contestant, Starts, Times, Warm},
-    programs::{Paths, Program},
+    measure::{self, Contestant, Times, Warm},
+    programs::Paths,
     report::{Budget, Limit, Report, figure},
     runtime_api::Function,
+    start,
     upstream::{Counts, Endpoints},
     world::{self, World, bytes},
 };
@@ -68,12 +69,13 @@ const SCENARIOS: [Scenario; 6] = [
     },
 ];
 
-/// A scenario with what the gateway does in it.
-struct Watched {
+/// A kind of request with what the gateway does in it.
+pub struct Watched {
     scenario: &'static Scenario,
-    event: Bytes,
+    pub event: Bytes,
     counts: Counts,
-    row: Value,
+    /// The last row that the gateway put.
+    pub row: Value,
 }
 
 pub async fn run(paths: &Paths, options: &Options, world: &World, report: &mut Report) -> Outcome<()> {
@@ -96,132 +98,10 @@ pub async fn run(paths: &Paths, options: &Options, world: &World, report: &mut R
         };
         (read, floor)
     })?;
-    start(paths, options, world, (read, &floor), report).await?;
+    start::run(paths, options, world, (read, &floor), report).await?;
     warm(paths, options, world, (&watched, &floor), report).await?;
     slow(paths, options, world, &watched, report).await?;
     own_time(paths, options, world, read, report).await
-}
-
-/// Starts: the floor, the gateway plain and over TLS, and the others.
-async fn start(
-    paths: &Paths,
-    options: &Options,
-    world: &World,
-    (read, floor): (&Watched, &Contestant),
-    report: &mut Report,
-) -> Outcome<()> {
-    let mut contestants = vec![floor.clone()];
-    let mut add = |program: Program, over: &str, event: &Bytes, status| {
-        let name = format!("{}, {over}", program.name);
-        contestants.push(Contestant {
-            program: program.named(&name),
-            event: event.clone(),
-            status,
-        });
-    };
-    for (over, endpoints) in [("TLS", &world.tls), ("plain HTTP", &world.plain)] {
-        for gateway in paths.gateways(endpoints) {
-            add(gateway, over, &read.event, 200);
-        }
-        add(paths.bare("read", &read.row, endpoints), over, &read.event, 200);
-    }
-    if let Some(python) = paths.python(&read.row, &world.tls) {
-        add(python, "TLS", &read.event, 200);
-    }
-    if let Some(parallelcluster) = paths.parallelcluster() {
-        add(parallelcluster, "a 400", &world::parallelcluster_event(), 400);
-    }
-    let starts = measure::starts(&contestants, options.rounds).await?;
-    let base = starts.first().ok_or("no floor")?;
-    let rows: Vec<Vec<String>> = contestants
-        .iter()
-        .zip(&starts)
-        .map(|(contestant, starts)| {
-            vec![
-                contestant.program.name.clone(),
-                figure(starts.poll.median()),
-                figure(starts.poll.ratio(&base.poll)),
-                figure(starts.answer.median()),
-                figure(starts.answer.ratio(&base.answer)),
-                figure(starts.cpu.median()),
-                figure(starts.peak_kib.median() / 1024.0),
-            ]
-        })
-        .collect();
-    report.heading(&format!(
-        "Start: a read as first call; medians of {} starts in turn",
-        options.rounds
-    ));
-    let header = [
-        "",
-        "poll us",
-        "x floor",
-        "answer us",
-        "x floor",
-        "CPU us",
-        "peak MiB",
-    ];
-    report.table("start", &unique(&header), &rows);
-    start_budgets(&contestants, &starts, report);
-    Ok(())
-}
-
-/// The same heading may stand twice in a table for people; in JSON the second needs a name of its own.
-fn unique<'a>(header: &[&'a str]) -> Vec<&'a str> {
-    let mut seen: Vec<&str> = Vec::new();
-    for name in header {
-        if seen.contains(name) {
-            seen.push("x floor ");
-        } else {
-            seen.push(name);
-        }
-    }
-    seen
-}
-
-fn start_budgets(contestants: &[Contestant], starts: &[Starts], report: &mut Report) {
-    let of = |name: &str| {
-        let named = contestants
-            .iter()
-            .zip(starts)
-            .find(|(contestant, _)| contestant.program.name == name);
-        named.map(|(_, starts)| starts)
-    };
-    let (Some(floor), Some(gateway)) = (of("floor"), of("gateway, TLS")) else {
-        return;
-    };
-    let mut add = |what: &str, measured, limit| report.budgets.push(Budget::new(what, measured, limit));
-    add(
-        "spawn to first poll, x floor",
-        gateway.poll.ratio(&floor.poll),
-        Limit::AtMost(1.2),
-    );
-    add(
-        "spawn to first answer over TLS with its row, x floor",
-        gateway.answer.ratio(&floor.answer),
-        Limit::AtMost(3.0),
-    );
-    if let Some(python) = of("Python, boto3, TLS") {
-        add(
-            "Python's spawn to first poll, x the gateway's",
-            python.poll.ratio(&gateway.poll),
-            Limit::AtLeast(50.0),
-        );
-        let answer = python.answer.ratio(&gateway.answer);
-        add(
-            "Python's spawn to first answer, x the gateway's",
-            answer,
-            Limit::AtLeast(1.0),
-        );
-    }
-    if let Some(peer) = of("ParallelCluster API, a 400") {
-        let ratio = peer.poll.ratio(&gateway.poll);
-        add(
-            "ParallelCluster's spawn to first poll, x the gateway's",
-            ratio,
-            Limit::AtLeast(200.0),
-        );
-    }
 }
 
 /// Every scenario's gateway and bare handler, all in one run.
