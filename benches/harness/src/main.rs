@@ -39,6 +39,8 @@ const MEBI: f64 = 1024.0 * 1024.0;
 struct Options {
     /// Starts of each program.
     rounds: u32,
+    /// After each start.
+    pause: Duration,
     /// Warm calls of each program.
     calls: u32,
     /// How long each load lasts.
@@ -180,6 +182,7 @@ fn parse(mut parser: lexopt::Parser) -> Outcome<Command> {
         paths: Paths::default(),
         options: Options {
             rounds: 40,
+            pause: Duration::from_millis(2),
             calls: 2_000,
             load: Duration::from_secs(6),
         },
@@ -211,6 +214,9 @@ fn parse(mut parser: lexopt::Parser) -> Outcome<Command> {
             Arg::Long("zip") => command.zip = Some(parser.value()?.into()),
             Arg::Long("figures") => command.figures = parser.value()?.into(),
             Arg::Long("starts") => command.options.rounds = parser.value()?.parse()?,
+            Arg::Long("pause-ms") => {
+                command.options.pause = Duration::from_millis(parser.value()?.parse()?);
+            }
             Arg::Long("calls") => command.options.calls = parser.value()?.parse()?,
             Arg::Long("load-seconds") => {
                 command.options.load = Duration::from_secs(parser.value()?.parse()?);

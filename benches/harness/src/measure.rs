@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::{
     Outcome,
     programs::Program,
-    runtime_api::{Function, Usage},
+    runtime_api::{Answer, Function, Usage},
 };
 
 /// A program, what it is asked, and the status without which a run is void.
@@ -37,6 +37,8 @@ pub struct Starts {
     pub poll: Rounds,
     /// Microseconds from the start of the process to its first answer.
     pub answer: Rounds,
+    /// Microseconds from handing out the first event to its answer.
+    pub first_call: Rounds,
     /// KiB after the first answer.
     pub peak_kib: Rounds,
     /// Microseconds of processor time of the whole start and the first answer.
@@ -111,8 +113,9 @@ pub fn micros(time: Duration) -> f64 {
 }
 
 /// Starts each in turn, `rounds` times, and lets it answer once. Each is started twice in a row and the second time
-/// counts, which leaves less of the mark of what ran before.
-pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Starts>> {
+/// counts, which leaves less of the mark of what ran before. In the `pause` after it its connections are cleared away,
+/// which for TLS is work; a program with a share of a processor needs a longer one, or its share is used up.
+pub async fn starts(contestants: &[Contestant], rounds: u32, pause: Duration) -> Outcome<Vec<Starts>> {
     let mut all = vec![Starts::default(); contestants.len()];
     let mut turns: Vec<_> = contestants.iter().zip(&mut all).collect();
     let mut order = Order::default();
@@ -121,10 +124,13 @@ pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Star
         order.shuffle(&mut turns);
         for (contestant, starts) in &mut turns {
             start(contestant).await?;
+            sleep(pause).await;
             let (poll, answer, usage) = start(contestant).await?;
+            sleep(pause).await;
             if round > 0 {
                 starts.poll.0.push(micros(poll));
-                starts.answer.0.push(micros(answer));
+                starts.answer.0.push(micros(answer.since_spawn));
+                starts.first_call.0.push(micros(answer.took));
                 starts.peak_kib.0.push(kib(usage.peak_kib));
                 starts.cpu.0.push(micros(usage.cpu));
             }
@@ -133,17 +139,13 @@ pub async fn starts(contestants: &[Contestant], rounds: u32) -> Outcome<Vec<Star
     Ok(all)
 }
 
-/// Times of the first poll and of the first answer, and what it took.
-async fn start(contestant: &Contestant) -> Outcome<(Duration, Duration, Usage)> {
+/// Time of the first poll, the first answer, and what it took.
+async fn start(contestant: &Contestant) -> Outcome<(Duration, Answer, Usage)> {
     let mut function = Function::start(&contestant.program, Some(&contestant.event)).await?;
     let poll = function.first_poll().await?;
     let answer = function.answer().await?;
     let answer = answer.expect(contestant.status, &contestant.program.name)?;
-    let usage = function.usage()?;
-    drop(function);
-    // Its connections are cleared away, which for TLS is work, before anything else is timed.
-    sleep(Duration::from_millis(2)).await;
-    Ok((poll, answer.since_spawn, usage))
+    Ok((poll, answer, function.usage()?))
 }
 
 /// Calls each, a batch at a time in turn, until each has had `calls`.

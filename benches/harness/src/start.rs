@@ -43,7 +43,7 @@ pub async fn run(
     ];
     let mut others: Vec<Contestant> = others.into_iter().flatten().collect();
 
-    let starts = measure::starts(&own, options.rounds).await?;
+    let starts = measure::starts(&own, options.rounds, options.pause).await?;
     report.heading(&format!(
         "Start: a read as first call; medians of {} starts in turn",
         options.rounds
@@ -52,7 +52,7 @@ pub async fn run(
     budgets(&own, &starts, report);
     if !others.is_empty() {
         others.insert(0, gateway);
-        let starts = measure::starts(&others, options.rounds).await?;
+        let starts = measure::starts(&others, options.rounds, options.pause).await?;
         report.heading("Start, beside Python: as many, in turn");
         table("start_beside_python", "gateway", &others, &starts, report)?;
         ahead_budgets(&others, &starts, report);
@@ -78,6 +78,7 @@ fn table(
         &times,
         "answer us",
         &times_again,
+        "event to answer us",
         "CPU us",
         "peak MiB",
     ];
@@ -91,6 +92,7 @@ fn table(
                 figure(starts.poll.ratio(&first.poll)),
                 figure(starts.answer.median()),
                 figure(starts.answer.ratio(&first.answer)),
+                figure(starts.first_call.median()),
                 figure(starts.cpu.median()),
                 figure(starts.peak_kib.median() / 1024.0),
             ]
