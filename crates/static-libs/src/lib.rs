@@ -1,5 +1,5 @@
 //! What the Lambda binary would otherwise load from shared libraries at every start: the unwinder, for which Rust
-//! takes `libgcc_s`, and `pow`, the one function that it needs of `libm`. Mapping the two takes a twentieth of the
+//! takes `libgcc_s`, and `pow`, the one function that it needs of `libm`. Mapping each takes a twentieth of the
 //! time to the first poll (docs/performance.md); GCC's static unwinder is no way out, because that of GCC 12 asks for
 //! a newer C library than Lambda has.
 //!
