@@ -1,6 +1,7 @@
 //! `bench`: what the function costs, beside what it could cost and what others cost. `scripts/bench` builds the
 //! programs, runs this and says what the options mean; docs/performance.md explains the figures.
 
+mod cores;
 mod growth;
 mod guard;
 mod load;
@@ -73,10 +74,11 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome<()> {
     let command = parse(lexopt::Parser::from_env())?;
-    // One thread beside the one under measure: with more, which core wakes which is what would be measured.
     let mut runtime = if command.parts.iter().any(|part| part == "load") {
         tokio::runtime::Builder::new_multi_thread()
     } else {
+        // One thread beside the one under measure: with more, which core wakes which is what would be measured.
+        cores::part();
         tokio::runtime::Builder::new_current_thread()
     };
     let report = runtime.enable_all().build()?.block_on(carry_out(&command))?;

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Outcome, programs::Program};
+use crate::{Outcome, cores, programs::Program};
 
 /// A program under Valgrind takes a hundred times as long.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -98,8 +98,7 @@ impl Function {
             .envs(&program.variables)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let spawned = Instant::now();
-        let process = command.spawn().map_err(|error| format!("{name}: {error}"))?;
+        let (spawned, process) = cores::spawn(&mut command).map_err(|error| format!("{name}: {error}"))?;
         Ok(Function {
             name: program.name.clone(),
             process,
