@@ -19,7 +19,6 @@ const CONTRACT: &str = "openapi/pcs-api.yaml";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={CONTRACT}");
     println!("cargo::rerun-if-changed=build");
-    link_without_relocations()?;
     let text = fs::read_to_string(CONTRACT)?;
     let document: serde_json::Value = serde_saphyr::from_str(&text)?;
     let tables = contract::compile(&document).map_err(|message| format!("{CONTRACT}: {message}"))?;
@@ -27,18 +26,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         PathBuf::from(env::var("OUT_DIR")?).join("contract_tables.rs"),
         tables,
     )?;
-    Ok(())
-}
-
-/// Links the function at a fixed address, as Go's are on Linux: a third of its start was the loader writing addresses
-/// into pages that it then had to copy. docs/performance.md has the figures, SECURITY.md what it costs.
-#[expect(
-    clippy::print_stdout,
-    reason = "standard output is how a build script speaks to cargo"
-)]
-fn link_without_relocations() -> Result<(), Box<dyn Error>> {
-    if env::var("PROFILE")? == "release" && env::var("CARGO_CFG_TARGET_OS")? == "linux" {
-        println!("cargo::rustc-link-arg-bin=pcs-api=-no-pie");
-    }
     Ok(())
 }

@@ -11,8 +11,6 @@ use pcs_api::{
     log::Lines,
 };
 use serde_json::value::RawValue;
-#[cfg(target_os = "linux")]
-use static_libs as _;
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
