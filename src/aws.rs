@@ -89,6 +89,19 @@ impl Clients {
         })
     }
 
+    /// Builds PCS's client, if this is the environment's first call, while another service has its turn: the SDK reads
+    /// its list of partitions for that, a twentieth of the first answer. Goes on beside the first request to that
+    /// service, and waits until it has begun: one turn for the connection, one for TLS's first message.
+    pub async fn prepare_pcs(&self) {
+        if self.pcs.get().is_some() {
+            return;
+        }
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        self.pcs();
+    }
+
     pub fn iam(&self) -> &aws_sdk_iam::Client {
         self.iam.get_or_init(|| {
             let shared = self.shared(&IAM);

@@ -147,8 +147,8 @@ impl Gateway {
         passage.entry.decision = Decision::Allow;
         node_role::stop_if_dry(permit.call(), permit.passed())?;
         let deadline = passage.deadline;
-        let opened = self.open(passage).await?;
-        let answer = pcs::call(&self.clients, &permit, opened, client_token, deadline).await;
+        let (opened, ()) = tokio::join!(self.open(passage), self.clients.prepare_pcs());
+        let answer = pcs::call(&self.clients, &permit, opened?, client_token, deadline).await;
         let answer = note(&mut passage.entry, action, answer)?;
         passage.entry.answered_with(&answer.output);
         self.recheck(facts, passage).await;
