@@ -1,7 +1,7 @@
 # What `sam build` calls for the function of template.yaml: the very binary of scripts/package.
 
-# As the parameter `Architecture` of the template, which SAM does not tell.
-ARCHITECTURE ?= arm64
+# The template's parameter `Architecture`, which SAM has written down by now but does not say.
+ARCHITECTURE ?= $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' "$(ARTIFACTS_DIR)/../../build.toml")
 
 build-PcsApiFunction:
 	scripts/package --arch "$(ARCHITECTURE)" --no-sbom --output "$(ARTIFACTS_DIR)/package"
