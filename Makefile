@@ -1,7 +1,8 @@
 # What `sam build` calls for the function of template.yaml: the very binary of scripts/package.
 
-# The template's parameter `Architecture`, which SAM has written down by now but does not say.
-ARCHITECTURE ?= $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' "$(ARTIFACTS_DIR)/../../build.toml")
+# The template's parameter `Architecture`, which SAM has written down by now but does not say. The environment has no
+# say: a function for another processor than the template's would be deployed and never answer.
+ARCHITECTURE := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' "$(ARTIFACTS_DIR)/../../build.toml")
 
 build-PcsApiFunction:
 	scripts/package --arch "$(ARCHITECTURE)" --no-sbom --output "$(ARTIFACTS_DIR)/package"

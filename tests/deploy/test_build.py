@@ -32,8 +32,9 @@ def build(tmp_path):
     package.chmod(0o755)
 
     def build(*options):
+        # Somebody's variable of that name says nothing about this template.
         environment = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "PATH": os.environ["PATH"],
-                       "HOME": str(tmp_path)}
+                       "HOME": str(tmp_path), "ARCHITECTURE": "amd64"}
         run = subprocess.run([sys.executable, "-m", "samcli", "build", *options], cwd=checkout, env=environment,
                              capture_output=True, text=True)
         return run, noted.read_text() if noted.exists() else None, checkout
