@@ -90,8 +90,8 @@ impl Clients {
     }
 
     /// Builds PCS's client, if this is the environment's first call, while another service has its turn: the SDK reads
-    /// its list of partitions for that, a twentieth of the first answer. Goes on beside the first request to that
-    /// service, and waits until it has begun: one turn for the connection, one for TLS's first message.
+    /// its list of partitions for that, 4 percent of the first answer's instructions. To be awaited beside the first
+    /// request to that service; it waits until that has begun: one turn for the connection, one for TLS's first message.
     pub async fn prepare_pcs(&self) {
         if self.pcs.get().is_some() {
             return;

@@ -51,15 +51,13 @@ def answer(query, kind, over):
     return query[:2] + struct.pack(">5H", flags, 1, len(records), 0, 0) + query[12:place + 5] + b"".join(records)
 
 
-def name_server_over_udp(kind):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 53))
-        while True:
-            query, sender = server.recvfrom(512)
-            server.sendto(answer(query, kind, "udp"), sender)
+def name_server_over_udp(server, kind):
+    while True:
+        query, sender = server.recvfrom(512)
+        server.sendto(answer(query, kind, "udp"), sender)
 
 
-def name_server_over_tcp(kind):
+def name_server_over_tcp(server, kind):
     def talk(connection):
         with connection, connection.makefile("rwb") as stream:
             while length := stream.read(2):
@@ -67,17 +65,25 @@ def name_server_over_tcp(kind):
                 stream.write(struct.pack(">H", len(reply)) + reply)
                 stream.flush()
 
-    with socket.create_server(("127.0.0.1", 53)) as server:
-        while True:
-            begin(talk, server.accept()[0])
+    while True:
+        begin(talk, server.accept()[0])
 
 
-def endpoint(name, address):
-    with socket.create_server((address, 443)) as server:
-        while True:
-            with server.accept()[0] as connection:
-                # TLS's first message says in the clear whom the caller looks for.
-                connections.append([address, name.encode() in connection.recv(4096)])
+def endpoint(server, name):
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            # TLS's first message says in the clear whom the caller looks for.
+            connections.append([server.getsockname()[0], name.encode() in connection.recv(4096)])
+
+
+def listen(kind):
+    over_udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    over_udp.bind(("127.0.0.1", 53))
+    begin(name_server_over_udp, over_udp, kind)
+    begin(name_server_over_tcp, socket.create_server(("127.0.0.1", 53)), kind)
+    for name, address in SERVICES.items():
+        begin(endpoint, socket.create_server((address, 443)), name)
 
 
 def runtime_api(event, answered):
@@ -112,14 +118,9 @@ def main():
     told = json.load(sys.stdin)
     bring_up_loopback()
     subprocess.run(["mount", "--bind", resolver, "/etc/resolv.conf"], check=True)
-    begin(name_server_over_udp, kind)
-    begin(name_server_over_tcp, kind)
-    for name, address in SERVICES.items():
-        begin(endpoint, name, address)
+    listen(kind)
     answered = threading.Event()
     api = runtime_api(json.dumps(told["event"]).encode(), answered)
-    # Until everybody listens.
-    time.sleep(0.3)
     variables = {**told["variables"], "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}"}
     function = subprocess.Popen([binary], env=variables, stdout=subprocess.DEVNULL)
     try:
