@@ -2,6 +2,7 @@
 //! Nothing unrecorded may reach PCS or IAM, callers are told the truth, and what stayed open is closed by the sweep.
 
 mod hanging;
+mod kinds;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use kinds::{Kind, creation, denial, failed_read, mutation, read, refusal};
 use pcs_api::gateway::Gateway;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -72,80 +74,6 @@ fn faults() -> Vec<(TableEffect, u32, Outcome)> {
     faults.extend(untold.into_iter().map(|effect| (effect, ALWAYS, Untold)));
     faults.push((Lie(WRITTEN), ALWAYS, Believed));
     faults
-}
-
-/// A call that is made under faults.
-struct Kind {
-    name: &'static str,
-    event: Value,
-    /// What the caller is told when nothing is wrong with the table.
-    status: i64,
-    stages: &'static [&'static str],
-}
-
-fn read() -> Kind {
-    Kind {
-        name: "read",
-        event: event("list-clusters"),
-        status: 200,
-        stages: &["0#READ"],
-    }
-}
-
-fn failed_read() -> Kind {
-    let mut event = event("get-cluster");
-    event["pathParameters"]["clusterIdentifier"] = json!("no-such-cluster");
-    Kind {
-        name: "failed read",
-        event,
-        status: 404,
-        stages: &["0#READ", "9#COMPLETE"],
-    }
-}
-
-fn mutation(arn: &str) -> Kind {
-    Kind {
-        name: "mutation",
-        event: with_query(event("tag-resource"), &[("resourceArn", arn)]),
-        status: 204,
-        stages: &["0#RECEIVED", "9#COMPLETE"],
-    }
-}
-
-/// Of a cluster beside the world's own, so that its answer tells an id that nobody knew.
-fn creation() -> Kind {
-    Kind {
-        name: "creation",
-        event: with_body(
-            event("create-cluster"),
-            json!({"clusterName": "another-cluster", "clientToken": null}),
-        ),
-        status: 202,
-        stages: &[],
-    }
-}
-
-fn denial() -> Kind {
-    let profile = "arn:aws:iam::123456789012:instance-profile/AWSPCS-administrator";
-    Kind {
-        name: "denial",
-        event: with_body(
-            event("create-compute-node-group"),
-            json!({"iamInstanceProfileArn": profile}),
-        ),
-        status: 403,
-        stages: &["0#RECEIVED", "9#COMPLETE"],
-    }
-}
-
-/// Refused before anything was read: its only row is a closing one, without which no answer is released.
-fn refusal() -> Kind {
-    Kind {
-        name: "refusal",
-        event: event("refused-bad-region"),
-        status: 400,
-        stages: &["9#COMPLETE"],
-    }
 }
 
 /// What a call under faults left behind.

@@ -1,5 +1,7 @@
 //! AWS's own signing test suite, as far as HTTP/1.1 and execute-api can carry it.
 
+use serde_json::Value;
+
 use super::*;
 
 /// Paths in these are signed without normalizing, which execute-api does not do.
