@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     contract,
     guardrails::{
-        Policy, allowlist::Allowlist, boundary::Boundary, describe::Guardrails,
-        lifecycle_scripts::LifecycleScripts,
+        Policy, allowlist::Allowlist, boundary::Boundary, describe::Guardrails, inline_policy::InlineActions,
+        script_source::LifecycleScripts,
     },
 };
 
@@ -89,6 +89,8 @@ pub struct AwsConfig {
     pub secret_access_key: String,
     pub session_token: Option<String>,
     pub trust: Trust,
+    /// Whether AWS is called at its FIPS endpoints.
+    pub fips: bool,
     pub pcs_endpoint: Option<String>,
     pub iam_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
@@ -108,6 +110,7 @@ impl fmt::Debug for AwsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsConfig")
             .field("region", &self.region)
+            .field("fips", &self.fips)
             .field("pcs_endpoint", &self.pcs_endpoint)
             .field("iam_endpoint", &self.iam_endpoint)
             .field("dynamodb_endpoint", &self.dynamodb_endpoint)
@@ -235,7 +238,16 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, deployment: &Deployment) -> Option<Policy> {
-        let allowlist = self.allowlist("PCS_API_ADDITIONAL_IAM_POLICIES");
+        let allowlist = self.list(
+            "PCS_API_ADDITIONAL_IAM_POLICIES",
+            "a comma-separated list of policy ARN patterns (empty: none pass)",
+            Allowlist::parse,
+        );
+        let inline_actions = self.list(
+            "PCS_API_ALLOWED_INLINE_ACTIONS",
+            "a comma-separated list of IAM actions such as `s3:Get*` (empty: none but instance registration)",
+            InlineActions::parse,
+        );
         let boundary = self.parsed(
             "PCS_API_PERMISSIONS_BOUNDARY",
             "a policy ARN, or empty for no permissions boundary",
@@ -258,6 +270,7 @@ impl Reader<'_> {
             partition: deployment.partition.clone(),
             deployment_id: deployment.rest_api_id.clone(),
             allowlist: allowlist?,
+            inline_actions: inline_actions?,
             boundary: boundary?,
             iam_admin_access: iam_admin_access?,
             instance_registration: instance_registration?,
@@ -289,6 +302,7 @@ impl Reader<'_> {
     }
 
     fn aws(&mut self, regions: &Regions) -> AwsConfig {
+        let fips = self.fips();
         AwsConfig {
             region: regions.default.clone(),
             access_key_id: self.checked("AWS_ACCESS_KEY_ID", "an access key id", |v| !v.is_empty()),
@@ -296,10 +310,24 @@ impl Reader<'_> {
                 .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
             session_token: (self.variable)("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
             trust: self.trust(),
-            pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS"),
-            iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM"),
-            dynamodb_endpoint: self.endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
-            kms_endpoint: self.endpoint("AWS_ENDPOINT_URL_KMS"),
+            pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS", fips),
+            iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM", fips),
+            dynamodb_endpoint: self.endpoint("AWS_ENDPOINT_URL_DYNAMODB", fips),
+            kms_endpoint: self.endpoint("AWS_ENDPOINT_URL_KMS", fips),
+            fips,
+        }
+    }
+
+    /// AWS's own variable, off where it is not set, as in every SDK.
+    fn fips(&mut self) -> bool {
+        const NAME: &str = "AWS_USE_FIPS_ENDPOINT";
+        match (self.variable)(NAME).as_deref() {
+            None | Some("" | "false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.errors.push(format!("{NAME} must be `true` or `false`"));
+                false
+            }
         }
     }
 
@@ -316,21 +344,24 @@ impl Reader<'_> {
             .unwrap_or_default()
     }
 
-    fn allowlist(&mut self, name: &str) -> Option<Allowlist> {
+    /// A list whose every mistake is told.
+    fn list<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        parse: impl FnOnce(&str) -> Result<T, Vec<String>>,
+    ) -> Option<T> {
         let Some(text) = (self.variable)(name) else {
-            self.errors.push(format!(
-                "{name} must be a comma-separated list of policy ARN patterns (empty: none pass)"
-            ));
+            self.errors.push(format!("{name} must be {wanted}"));
             return None;
         };
-        match Allowlist::parse(&text) {
-            Ok(allowlist) => Some(allowlist),
-            Err(faults) => {
-                self.errors
-                    .extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
-                None
-            }
-        }
+        let faults = match parse(&text) {
+            Ok(list) => return Some(list),
+            Err(faults) => faults,
+        };
+        let faults = faults.into_iter().map(|fault| format!("{name}: {fault}"));
+        self.errors.extend(faults);
+        None
     }
 
     /// Other partitions have authorities of their own, and whoever names certificates means them: a proxy that looks
@@ -346,8 +377,13 @@ impl Reader<'_> {
         }
     }
 
-    fn endpoint(&mut self, name: &str) -> Option<String> {
+    fn endpoint(&mut self, name: &str, fips: bool) -> Option<String> {
         let value = (self.variable)(name).filter(|value| !value.is_empty())?;
+        if fips {
+            let message =
+                "must be empty where AWS_USE_FIPS_ENDPOINT is `true`: an endpoint is one or the other";
+            self.errors.push(format!("{name} {message}"));
+        }
         if !value.starts_with("http://") && !value.starts_with("https://") {
             self.errors.push(format!("{name} must be an http or https URL"));
         }
@@ -372,6 +408,7 @@ mod tests {
             ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
             ("PCS_API_AUDIT_SIGNING_KEY", ""),
             ("PCS_API_ADDITIONAL_IAM_POLICIES", ""),
+            ("PCS_API_ALLOWED_INLINE_ACTIONS", ""),
             ("PCS_API_PERMISSIONS_BOUNDARY", ""),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
             ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
@@ -412,6 +449,8 @@ mod tests {
             ("PCS_API_AUDIT_RETENTION_DAYS", "4000"),
             ("PCS_API_AUDIT_SIGNING_KEY", "alias/audit"),
             ("PCS_API_ADDITIONAL_IAM_POLICIES", "*"),
+            ("PCS_API_ALLOWED_INLINE_ACTIONS", "*"),
+            ("PCS_API_ALLOWED_INLINE_ACTIONS", "s3:Get*,s3*:Put"),
             ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),
             ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "yes"),
             ("PCS_API_ENABLE_INSTANCE_REGISTRATION", ""),
@@ -419,6 +458,7 @@ mod tests {
             ("PCS_API_LOG_LEVEL", "info"),
             ("AWS_REGION", "mars-1"),
             ("AWS_ENDPOINT_URL_PCS", "127.0.0.1:3001"),
+            ("AWS_USE_FIPS_ENDPOINT", "1"),
         ] {
             let mut variables = variables();
             variables.insert(name, value);
@@ -448,6 +488,26 @@ mod tests {
                 "{partition}"
             );
         }
+    }
+
+    /// The SDK would refuse each call with both (rule set of its endpoints: "FIPS and custom endpoint are not
+    /// supported").
+    #[test]
+    fn fips_endpoints_are_asked_for_by_awss_variable_and_stand_alone() {
+        let mut variables = variables();
+        for (value, expected) in [("", false), ("false", false), ("true", true)] {
+            variables.insert("AWS_USE_FIPS_ENDPOINT", value);
+            assert_eq!(read(&variables).unwrap().aws.fips, expected, "{value}");
+        }
+        variables.insert(
+            "AWS_ENDPOINT_URL_KMS",
+            "https://vpce-1.kms.us-east-1.vpce.amazonaws.com",
+        );
+        let ConfigError(errors) = read(&variables).unwrap_err();
+        assert!(
+            matches!(errors.as_slice(), [error] if error.starts_with("AWS_ENDPOINT_URL_KMS must be empty")),
+            "{errors:?}"
+        );
     }
 
     /// `serde_json` keeps the members of a `Value` sorted.

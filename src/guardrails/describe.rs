@@ -43,11 +43,13 @@ const RULES: [(&str, &str); 13] = [
     ),
     (
         "inline-policy",
-        "Inline policies of the role allow pcs:RegisterComputeNodeGroupInstance and nothing else.",
+        "Allow statements in inline policies of the role name actions of allowedInlineActions only, and have no \
+         NotAction or NotResource.",
     ),
     (
-        "lifecycle-script",
-        "Lifecycle scripts have a checksum where lifecycleScripts asks for one.",
+        "script-source",
+        "Scripts that PCS runs (node lifecycle actions, job submit plugins) have a checksum where lifecycleScripts asks \
+         for one.",
     ),
     (
         "instance-registration",
@@ -62,6 +64,7 @@ const RULES: [(&str, &str); 13] = [
 pub struct Guardrails<'a> {
     account_id: &'a str,
     additional_iam_policies: Vec<&'a str>,
+    allowed_inline_actions: Vec<&'a str>,
     iam_admin_access: bool,
     instance_registration: bool,
     lifecycle_scripts: &'static str,
@@ -84,6 +87,7 @@ impl Policy {
         Guardrails {
             account_id: &self.account_id,
             additional_iam_policies: self.allowlist.patterns().collect(),
+            allowed_inline_actions: self.inline_actions.patterns().collect(),
             iam_admin_access: self.iam_admin_access,
             instance_registration: self.instance_registration,
             lifecycle_scripts: self.lifecycle_scripts.name(),

@@ -6,9 +6,6 @@ use sha2::{Digest, Sha256};
 use super::{Check, Policy};
 use crate::error::Violation;
 
-/// The only action that an inline policy may allow: PCS's documented minimum for compute nodes.
-const REGISTER: &str = "pcs:RegisterComputeNodeGroupInstance";
-
 /// An instance profile as IAM returned it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileFacts {
@@ -60,7 +57,7 @@ pub fn checks(policy: &Policy, requested: &str, found: Option<&ProfileFacts>) ->
         checks.push(Check::new("trust-policy", trust_rule(role, &policy.partition)));
         checks.push(Check::new("permissions-boundary", boundary_rule(policy, role)));
         checks.push(Check::new("allowlist", allowlist_rule(policy, role)));
-        checks.push(Check::new("inline-policy", inline_rule(role)));
+        checks.push(Check::new("inline-policy", inline_rule(policy, role)));
     }
     checks
 }
@@ -157,20 +154,23 @@ fn allowlist_rule(policy: &Policy, role: &RoleFacts) -> Vec<Violation> {
     violations.collect()
 }
 
-fn inline_rule(role: &RoleFacts) -> Vec<Violation> {
-    let harmful = role.inline.iter().filter(|(_, document)| {
-        let statements = statements(document);
-        statements.is_empty()
-            || !statements
-                .iter()
-                .all(|statement| allows_only(statement, REGISTER))
-    });
-    let violations = harmful.map(|(policy, _)| {
-        let name = &role.name;
+fn inline_rule(policy: &Policy, role: &RoleFacts) -> Vec<Violation> {
+    let allowed: Vec<String> = policy.inline_actions.patterns().map(str::to_owned).collect();
+    let refused = role
+        .inline
+        .iter()
+        .filter(|(_, document)| !policy.inline_actions.allow(&statements(document)));
+    let violations = refused.map(|(inline, _)| {
         let message = format!(
-            "the role `{name}` has the inline policy `{policy}`; only Allow statements for {REGISTER} may be inline"
+            "the role `{}` has the inline policy `{inline}`; its Allow statements may name these actions only, without \
+             NotAction and NotResource: {}",
+            role.name,
+            allowed.join(", ")
         );
-        violation("inline-policy", policy, message)
+        Violation {
+            allowed: allowed.clone(),
+            ..violation("inline-policy", inline, message)
+        }
     });
     violations.collect()
 }
@@ -204,7 +204,7 @@ fn statements(document: &Value) -> Vec<&Value> {
 }
 
 /// A string or a list of strings, at least one; `None` for anything else.
-fn strings(value: Option<&Value>) -> Option<Vec<&str>> {
+pub(super) fn strings(value: Option<&Value>) -> Option<Vec<&str>> {
     match value? {
         Value::String(text) => Some(vec![text]),
         Value::Array(list) if !list.is_empty() => list.iter().map(Value::as_str).collect(),

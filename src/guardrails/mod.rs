@@ -8,9 +8,11 @@ pub mod allowlist;
 pub mod arn_like;
 pub mod boundary;
 pub mod describe;
+pub mod inline_policy;
 pub mod instance_role;
-pub mod lifecycle_scripts;
 pub mod node_role;
+mod s3_location;
+pub mod script_source;
 
 use serde_json::{Map, Value};
 
@@ -22,8 +24,9 @@ use crate::{
 
 use allowlist::Allowlist;
 use boundary::Boundary;
+use inline_policy::InlineActions;
 use instance_role::{ProfileFacts, RoleFacts};
-use lifecycle_scripts::LifecycleScripts;
+use script_source::LifecycleScripts;
 
 /// The rules in force, from the configuration.
 #[derive(Debug, Clone)]
@@ -33,10 +36,13 @@ pub struct Policy {
     /// REST API id: marks what this deployment makes in the account.
     pub deployment_id: String,
     pub allowlist: Allowlist,
+    /// What an inline policy may allow.
+    pub inline_actions: InlineActions,
     pub boundary: Boundary,
     /// Whether requests may have a role made (`EnableIamAdminAccess`).
     pub iam_admin_access: bool,
     pub instance_registration: bool,
+    /// Which scripts that PCS runs need a checksum.
     pub lifecycle_scripts: LifecycleScripts,
 }
 
@@ -215,7 +221,11 @@ fn checks(policy: &Policy, action: Action, call: &Call, facts: &Facts) -> Vec<Ch
     if action == Action::RegisterComputeNodeGroupInstance {
         checks.push(Check::new("instance-registration", registration(policy)));
     }
-    checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
+    checks.extend(script_source::check(
+        policy.lifecycle_scripts,
+        &policy.partition,
+        &call.input,
+    ));
     if call.additional_iam_policies.is_some() {
         // PCS knows no `iam`: such a call becomes one that names the profile, or it goes nowhere.
         checks.push(Check::new("facts", Some(not_inspected(action))));

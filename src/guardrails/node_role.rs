@@ -9,7 +9,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Check, Denial, Facts, Policy, boundary::Boundary, instance_role, lifecycle_scripts, verdict};
+use super::{
+    Check, Denial, Facts, Policy,
+    boundary::Boundary,
+    instance_role::{self, RoleFacts},
+    script_source, verdict,
+};
 use crate::{error::Violation, router::Call};
 
 /// Path of every role and instance profile that this API makes: PCS accepts roles with `/aws-pcs/` in their path,
@@ -19,8 +24,11 @@ pub const PATH: &str = "/aws-pcs/pcs-api/";
 pub const DEPLOYMENT_TAG: &str = "pcs-api:deployment";
 /// Tag that binds a role or profile to the one request that it was made for.
 pub const OPERATION_TAG: &str = "pcs-api:operation";
-/// Name of the inline policy that lets nodes register.
-pub const REGISTRATION: &str = "RegisterComputeNodeGroupInstance";
+/// AWS's own policy for compute nodes, which grants what they need to register and nothing else. Every role that this
+/// API makes has it.
+const NODE_POLICY: &str = "AWSPCSComputeNodePolicy";
+/// Name of the inline policy that stood in its place in roles made by versions before 0.2.0.
+pub const INLINE_REGISTRATION: &str = "RegisterComputeNodeGroupInstance";
 
 /// A role and an instance profile as they are to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +39,7 @@ pub struct NodeRole {
     pub trust: Value,
     /// ARN of the permissions boundary, set when the role is created.
     pub boundary: Option<String>,
-    /// Document of the inline policy [`REGISTRATION`].
-    pub registration: Value,
-    /// ARNs of the managed policies.
+    /// ARNs of the managed policies: AWS's for compute nodes, and those that the request lists.
     pub policies: Vec<String>,
     pub role_arn: String,
     pub profile_arn: String,
@@ -157,7 +163,7 @@ impl AttachmentPermit {
         &self.attach
     }
 
-    /// ARNs that the role has and the request does not list.
+    /// ARNs that the role has and is not to have.
     pub fn detach(&self) -> &[String] {
         &self.detach
     }
@@ -189,21 +195,24 @@ pub fn check_request(policy: &Policy, call: &Call) -> Result<(), Denial> {
 
 /// Permits changing the policies of the role that `facts` show, decided on the role as it will be.
 pub fn permit_attachments(policy: &Policy, call: &Call, facts: &Facts) -> Result<AttachmentPermit, Denial> {
-    let listed = listed(call);
     let mut checks = request_checks(policy, call);
+    let wanted = match facts.inspected() {
+        Some((_, role)) if registers_inline(role) => listed(call).to_vec(),
+        Some(_) | None => with_node_policy(policy, call),
+    };
     let mut after = facts.clone();
     if let Facts::Profile {
         found: Some(profile), ..
     } = &mut after
     {
         for role in &mut profile.roles {
-            role.attached = listed.to_vec();
+            role.attached.clone_from(&wanted);
         }
     }
     checks.extend(own_role(policy, facts));
     if let Facts::Profile { requested, found } = &after {
         let of_the_role = instance_role::checks(policy, requested, found.as_ref());
-        // The listed policies have been held against the allowlist already.
+        // The policies have been held against the allowlist already.
         checks.extend(of_the_role.into_iter().filter(|check| check.rule != "allowlist"));
     }
     let passed = verdict(checks)?;
@@ -220,11 +229,11 @@ pub fn permit_attachments(policy: &Policy, call: &Call, facts: &Facts) -> Result
     let without = |all: &[String], known: &[String]| -> Vec<String> {
         all.iter().filter(|arn| !known.contains(arn)).cloned().collect()
     };
-    let detach = without(&role.attached, listed);
+    let detach = without(&role.attached, &wanted);
     Ok(AttachmentPermit {
         role_name: role.name.clone(),
         role_arn: role.arn.clone(),
-        attach: without(listed, &role.attached),
+        attach: without(&wanted, &role.attached),
         restore: detach
             .iter()
             .filter(|arn| policy.allowlist.allows(arn))
@@ -246,9 +255,32 @@ fn request_checks(policy: &Policy, call: &Call) -> Vec<Check> {
             &format!("no allowed pattern matches the policy `{arn}`; leave it out"),
         )
     });
-    checks.push(Check::new("allowlist", refused));
-    checks.extend(lifecycle_scripts::check(policy.lifecycle_scripts, &call.input));
+    checks.push(Check::new(
+        "allowlist",
+        refused.chain(node_policy_refused(policy, call)),
+    ));
+    checks.extend(script_source::check(
+        policy.lifecycle_scripts,
+        &policy.partition,
+        &call.input,
+    ));
     checks
+}
+
+/// The template's lists have it; one that was written by hand may not. What the request lists has been told already.
+fn node_policy_refused(policy: &Policy, call: &Call) -> Option<Violation> {
+    let arn = node_policy(policy);
+    (!policy.allowlist.allows(&arn) && !listed(call).contains(&arn)).then(|| Violation {
+        allowed: policy.allowlist.patterns().map(str::to_owned).collect(),
+        ..violation(
+            "allowlist",
+            &arn,
+            &format!(
+                "roles that this API makes have the policy `{arn}`, which no allowed pattern matches; have an \
+                 administrator add it to AdditionalIamPolicies"
+            ),
+        )
+    })
 }
 
 fn admin_access(policy: &Policy) -> Option<Violation> {
@@ -313,15 +345,7 @@ fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
             Boundary::NotConfigured => None,
             Boundary::Required(arn) => Some(arn.clone()),
         },
-        registration: json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Action": "pcs:RegisterComputeNodeGroupInstance",
-                "Resource": "*",
-            }],
-        }),
-        policies: listed.into_iter().cloned().collect(),
+        policies: with_node_policy(policy, call),
         role_arn: arn(policy, "role", &name),
         profile_arn: arn(policy, "instance-profile", &name),
         name,
@@ -330,6 +354,23 @@ fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
 
 fn listed(call: &Call) -> &[String] {
     call.additional_iam_policies.as_deref().unwrap_or_default()
+}
+
+/// ARNs that a made role is to have, sorted, each once.
+fn with_node_policy(policy: &Policy, call: &Call) -> Vec<String> {
+    let mut all: BTreeSet<String> = listed(call).iter().cloned().collect();
+    all.insert(node_policy(policy));
+    all.into_iter().collect()
+}
+
+fn node_policy(policy: &Policy) -> String {
+    format!("arn:{}:iam::aws:policy/{NODE_POLICY}", policy.partition)
+}
+
+/// Whether an earlier version made the role: its nodes register by an inline policy, and it may have all of IAM's ten
+/// places for managed ones taken.
+fn registers_inline(role: &RoleFacts) -> bool {
+    role.inline.iter().any(|(name, _)| name == INLINE_REGISTRATION)
 }
 
 fn arn(policy: &Policy, kind: &str, name: &str) -> String {

@@ -21,7 +21,7 @@ use crate::{
     audit::{Opened, record::Downstream},
     error::Error,
     guardrails::node_role::{
-        AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, REGISTRATION, RemovalPermit,
+        AttachmentPermit, DEPLOYMENT_TAG, INLINE_REGISTRATION, NodeRole, OPERATION_TAG, PATH, RemovalPermit,
         RolePermit,
     },
     upstream,
@@ -133,16 +133,9 @@ impl<'a> Roles<'a> {
         })
     }
 
-    /// Gives the role what nodes need to register, and the policies that the request lists.
+    /// Gives the role its policies.
     pub async fn set_policies(&mut self, permit: &RolePermit) -> Result<(), Failure> {
         let role = permit.role();
-        let request = self
-            .client
-            .put_role_policy()
-            .role_name(&role.name)
-            .policy_name(REGISTRATION)
-            .policy_document(role.registration.to_string());
-        self.ask("PutRolePolicy", request.send()).await?;
         for arn in &role.policies {
             self.attach(&role.name, arn).await?;
         }
@@ -207,32 +200,31 @@ impl<'a> Roles<'a> {
     }
 
     /// Removes what was made, last things first; `profile`: whether the profile stands too. What is not there is
-    /// removed. A step that fails does not keep the others from being tried: the less is left, the better.
+    /// removed. A step that fails does not keep the others from being tried. Only the deletions count: IAM deletes
+    /// neither profile nor role while anything hangs on it.
     pub async fn remove(&mut self, permit: &RemovalPermit, profile: bool) -> Result<(), Failure> {
         let (client, name) = (self.client, permit.name());
-        let mut steps = Vec::new();
+        let mut deleted = Ok(());
         if profile {
             let take_out = client
                 .remove_role_from_instance_profile()
                 .instance_profile_name(name)
                 .role_name(name);
-            steps.push(self.undo("RemoveRoleFromInstanceProfile", take_out.send()).await);
+            let _ = self.undo("RemoveRoleFromInstanceProfile", take_out.send()).await;
             let delete = client.delete_instance_profile().instance_profile_name(name);
-            steps.push(self.undo("DeleteInstanceProfile", delete.send()).await);
+            deleted = self.undo("DeleteInstanceProfile", delete.send()).await;
         }
         for arn in permit.policies().iter().rev() {
-            steps.push(self.detach(name, arn).await);
+            let _ = self.detach(name, arn).await;
         }
+        // Roles of earlier versions have it; on others there is nothing to delete.
         let delete_policy = client
             .delete_role_policy()
             .role_name(name)
-            .policy_name(REGISTRATION);
-        steps.push(self.undo("DeleteRolePolicy", delete_policy.send()).await);
-        steps.push(
-            self.undo("DeleteRole", client.delete_role().role_name(name).send())
-                .await,
-        );
-        steps.into_iter().collect()
+            .policy_name(INLINE_REGISTRATION);
+        let _ = self.undo("DeleteRolePolicy", delete_policy.send()).await;
+        let delete = client.delete_role().role_name(name);
+        deleted.and(self.undo("DeleteRole", delete.send()).await)
     }
 
     /// Attaches what is missing, then detaches what is not listed. Where IAM's quota leaves no room for that order,

@@ -196,6 +196,43 @@ async fn an_inline_policy_may_allow_registration_and_nothing_else() {
     }
 }
 
+/// What the deployment lists besides, callers can see, and a refusal says.
+#[tokio::test]
+async fn what_may_stand_in_inline_policies_is_for_the_deployment_to_list() {
+    let world = World::with(&[("PCS_API_ALLOWED_INLINE_ACTIONS", "s3:Get*,sqs:SendMessage")]).await;
+    world.cluster().await;
+    let list = json!([
+        "pcs:RegisterComputeNodeGroupInstance",
+        "s3:Get*",
+        "sqs:SendMessage"
+    ]);
+    let shown = world.send(&event("get-guardrails")).await;
+    assert_eq!(shown.body["guardrails"]["allowedInlineActions"], list);
+    let with = |name: &str, statement: Value| {
+        let document = json!({"Version": "2012-10-17", "Statement": statement});
+        let role = Role::new(name).inline("data", document);
+        let profile = InstanceProfile::new(name).role(name);
+        let seed = Seed::new().role(role).instance_profile(profile);
+        world.stack.iam_emulator.seed(seed).unwrap();
+    };
+    let bucket = "arn:aws:s3:::example-bucket/*";
+    with(
+        "AWSPCS-good",
+        json!([
+            {"Effect": "Allow", "Action": ["s3:GetObject", "SQS:SendMessage"], "Resource": "*"},
+            {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"},
+        ]),
+    );
+    with(
+        "AWSPCS-bad",
+        json!({"Effect": "Allow", "Action": "s3:GetObject", "NotResource": bucket}),
+    );
+    let denied = check_denied(&world, &create_with(&profile("AWSPCS-bad")), &["inline-policy"]).await;
+    assert_eq!(denied.body["violations"][0]["allowed"], list);
+    let answer = world.send(&create_with(&profile("AWSPCS-good"))).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
 /// An update that does not mention the profile is checked against the one that the group has now.
 #[tokio::test]
 async fn an_update_is_checked_even_when_it_leaves_the_profile_alone() {
@@ -306,7 +343,7 @@ async fn a_script_from_outside_s3_needs_a_checksum() {
         event("create-compute-node-group"),
         json!({"nodeLifecycleActions": without}),
     );
-    let answer = check_denied(&world, &request, &["lifecycle-script"]).await;
+    let answer = check_denied(&world, &request, &["script-source"]).await;
     assert!(!answer.body.to_string().contains("hunter2"));
     assert!(!Value::from(world.rows().await).to_string().contains("hunter2"));
     let with = json!({"nodeLifecycleActions": script(json!("0".repeat(64)))});

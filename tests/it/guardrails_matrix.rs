@@ -36,7 +36,7 @@ const COLUMNS: [&str; 12] = [
     "permissions-boundary",
     "allowlist",
     "inline-policy",
-    "lifecycle-script",
+    "script-source",
     "instance-registration",
     "facts",
 ];

@@ -21,6 +21,9 @@ const PATH: &str = "/aws-pcs/pcs-api/";
 const ON: (&str, &str) = ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "true");
 const BOUNDED: (&str, &str) = ("PCS_API_PERMISSIONS_BOUNDARY", GUARD);
 
+/// What every made role has: with it nodes register.
+const NODE_POLICY: &str = "arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy";
+
 /// A policy of this account that the default patterns let pass.
 fn own_policy(name: &str) -> String {
     format!("arn:aws:iam::123456789012:policy/parallelcluster-{name}")
@@ -111,18 +114,25 @@ async fn made(world: &World) -> (Vec<Made>, Vec<InstanceProfile>) {
     (roles, empty.collect())
 }
 
-/// The only role there is, complete: what a finished saga leaves.
+/// The only role there is, complete: what a finished saga leaves. It has these policies of the account and AWS's for
+/// compute nodes.
 async fn the_role(world: &World, policies: &[&str]) -> Made {
+    let listed = policies.iter().map(|name| own_policy(name));
+    let made = the_role_with(world, listed.chain([NODE_POLICY.to_owned()]).collect()).await;
+    assert_eq!(made.inline, BTreeMap::new());
+    made
+}
+
+/// The only role there is, and exactly these policies attached.
+async fn the_role_with(world: &World, policies: Vec<String>) -> Made {
     let (mut roles, empty) = made(world).await;
     assert_eq!((roles.len(), empty.len()), (1, 0), "{roles:?} {empty:?}");
     let made = roles.pop().unwrap();
-    let listed: Vec<String> = policies.iter().map(|name| own_policy(name)).collect();
     let mut attached = made.attached.clone();
     attached.sort();
-    assert_eq!(attached, listed);
+    assert_eq!(attached, policies);
     let boundary = made.role.permissions_boundary.as_ref().unwrap();
     assert_eq!(boundary.permissions_boundary_arn.as_deref(), Some(GUARD));
-    assert_eq!(made.inline.len(), 1, "{:?}", made.inline);
     let [profile] = made.profiles.as_slice() else {
         panic!("{:?}", made.profiles)
     };
@@ -200,7 +210,7 @@ async fn a_role_is_made_and_the_group_runs_with_it() {
         write_names(&world),
         [
             "CreateRole",
-            "PutRolePolicy",
+            "AttachRolePolicy",
             "AttachRolePolicy",
             "AttachRolePolicy",
             "CreateInstanceProfile",
@@ -215,11 +225,6 @@ async fn a_role_is_made_and_the_group_runs_with_it() {
     assert_eq!(
         trust["Statement"][0]["Principal"],
         json!({"Service": "ec2.amazonaws.com"})
-    );
-    let inline = made.inline.values().next().unwrap();
-    assert_eq!(
-        inline["Statement"][0]["Action"],
-        "pcs:RegisterComputeNodeGroupInstance"
     );
     let tags = made.role.tags.unwrap().into_iter();
     let tags: BTreeMap<String, String> = tags.map(|tag| (tag.key, tag.value)).collect();
@@ -405,12 +410,38 @@ async fn every_policy_that_is_not_allowed_is_named_before_anything_is_made() {
     );
 }
 
+/// A list written by hand may lack what every made role has.
+#[tokio::test]
+async fn a_list_without_the_policy_of_compute_nodes_is_told_before_anything_is_made() {
+    let patterns = "arn:aws:iam::123456789012:policy/parallelcluster*";
+    let world = start_with(Options {
+        variables: BTreeMap::from([("PCS_API_ADDITIONAL_IAM_POLICIES".to_owned(), patterns.to_owned())]),
+        ..Options::default()
+    })
+    .await;
+    let update =
+        json!({"clientToken": "update-5c0b-4a53", "iam": {"additionalIamPolicies": [own_policy("a")]}});
+    let both = json!({"iam": {"additionalIamPolicies": [NODE_POLICY, own_policy("a")]}});
+    for request in [
+        create(&["a"]),
+        with_query(create(&["a"]), &[("dryrun", "true")]),
+        with_body(create(&["a"]), both),
+        with_body(event("update-compute-node-group"), update),
+    ] {
+        let answer = world.send(&request).await;
+        assert_eq!(refused(&answer), (403, "GuardrailDenied"), "{answer:?}");
+        assert_eq!(rules(&answer), [("allowlist", NODE_POLICY)], "told once");
+        assert_eq!(answer.body["violations"][0]["allowed"], json!([patterns]));
+    }
+    assert_eq!(write_names(&world), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_request_that_cannot_be_carried_out_is_refused_before_anything_is_made() {
     let world = start().await;
     let policy = own_policy("a");
     let other_case = policy.replace("-a", "-A");
-    let many: Vec<String> = (0..11).map(|n| own_policy(&n.to_string())).collect();
+    let many: Vec<String> = (0..10).map(|n| own_policy(&n.to_string())).collect();
     let iam = |listed: Value| json!({"iam": {"additionalIamPolicies": listed}});
     for (changes, path) in [
         (json!({"iamInstanceProfileArn": crate::world::PROFILE}), "iam"),

@@ -124,6 +124,7 @@ fn gateway(name: &str, path: &str, endpoints: &Endpoints) -> Program {
         ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
         ("PCS_API_AUDIT_SIGNING_KEY", ""),
         ("PCS_API_ADDITIONAL_IAM_POLICIES", ALLOWLIST),
+        ("PCS_API_ALLOWED_INLINE_ACTIONS", ""),
         ("PCS_API_PERMISSIONS_BOUNDARY", ""),
         ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
         ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),

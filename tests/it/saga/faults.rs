@@ -6,9 +6,8 @@ use pcs_emulator::Effect as PcsEffect;
 
 use super::*;
 
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 4] = [
     "CreateRole",
-    "PutRolePolicy",
     "AttachRolePolicy",
     "CreateInstanceProfile",
     "AddRoleToInstanceProfile",
@@ -256,6 +255,7 @@ async fn what_pcs_refuses_for_good_leaves_nothing() {
                 "DeleteInstanceProfile",
                 "DetachRolePolicy",
                 "DetachRolePolicy",
+                "DetachRolePolicy",
                 "DeleteRolePolicy",
                 "DeleteRole",
             ],
@@ -288,7 +288,7 @@ async fn what_iam_refuses_for_good_is_told_and_leaves_nothing() {
         ("AttachRolePolicy", error(409, "LimitExceeded"), quota),
         ("CreateInstanceProfile", error(409, "LimitExceeded"), quota),
         (
-            "PutRolePolicy",
+            "AttachRolePolicy",
             error(403, "AccessDenied"),
             (403, "UpstreamAccessDenied"),
         ),
@@ -318,7 +318,6 @@ async fn what_cannot_be_undone_is_recorded_as_an_orphan() {
         "RemoveRoleFromInstanceProfile",
         "DeleteInstanceProfile",
         "DetachRolePolicy",
-        "DeleteRolePolicy",
         "DeleteRole",
     ] {
         let world = start().await;
@@ -340,6 +339,18 @@ async fn what_cannot_be_undone_is_recorded_as_an_orphan() {
         let name = orphan["nodeRoleArn"].as_str().unwrap().rsplit('/').next();
         assert_eq!(left, [name.unwrap()], "{step}");
     }
+}
+
+/// There is nothing inline to delete in a role of this version.
+#[tokio::test]
+async fn a_step_that_nothing_depends_on_leaves_no_orphan() {
+    let world = start().await;
+    inject_pcs(&world, pcs_error("ValidationException"));
+    inject(&world, "DeleteRolePolicy", 9, error(403, "AccessDenied"));
+    let answer = world.send(&create(&["a", "b"])).await;
+    assert_eq!(refused(&answer), (400, "ValidationException"), "{answer:?}");
+    assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED");
+    nothing_is_left(&world).await;
 }
 
 /// PCS may forget a token, and then refuses the same request because the group exists. Its role is in use.

@@ -143,7 +143,6 @@ async fn nothing_is_removed_unless_every_region_was_read() {
 #[tokio::test]
 async fn what_a_stuck_request_left_is_removed() {
     for stuck_at in [
-        "PutRolePolicy",
         "AttachRolePolicy",
         "CreateInstanceProfile",
         "AddRoleToInstanceProfile",

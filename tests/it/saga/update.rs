@@ -239,7 +239,7 @@ async fn a_change_that_iam_breaks_off_is_gone_on_with() {
     }
 }
 
-/// Ten policies are all that a role can have: one has to go before one can come.
+/// Ten policies are all that a role can have, and one is AWS's for compute nodes: one has to go before one can come.
 #[tokio::test]
 async fn a_full_role_can_be_changed() {
     let world = start().await;
@@ -250,9 +250,62 @@ async fn a_full_role_can_be_changed() {
         seed.policy(Policy::new(own_policy(name), document.clone()))
     });
     world.stack.iam_emulator.seed(seed).unwrap();
-    assert_eq!(world.send(&create(&names[..10])).await.status, 202);
+    assert_eq!(world.send(&create(&names[..9])).await.status, 202);
     world.settle();
-    let answer = world.send(&update(&names[10..])).await;
+    let answer = world.send(&update(&names[9..18])).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    the_role(&world, &names[10..]).await;
+    the_role(&world, &names[9..18]).await;
+}
+
+/// A role as versions before 0.2.0 made it: registration by an inline policy, and all ten places taken.
+async fn with_a_role_of_an_earlier_version() -> World {
+    let world = with_group().await;
+    let made = the_role(&world, &["a", "b"]).await;
+    let registration = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "pcs:RegisterComputeNodeGroupInstance", "Resource": "*"},
+    ]});
+    let mut role = RoleSeed::new(made.role.role_name)
+        .path(PATH)
+        .boundary(Some(GUARD))
+        .inline("RegisterComputeNodeGroupInstance", registration);
+    for tag in made.role.tags.unwrap() {
+        role = role.tag(tag.key, tag.value);
+    }
+    let mut seed = Seed::new();
+    for n in 0..10 {
+        let arn = own_policy(&format!("old-{n}"));
+        let document = json!({"Version": "2012-10-17", "Statement": []});
+        seed = seed.policy(Policy::new(arn.clone(), document));
+        role = role.attach(arn);
+    }
+    world.stack.iam_emulator.seed(seed.role(role)).unwrap();
+    world
+}
+
+/// An update of an earlier version's role leaves it the way in which its nodes register.
+#[tokio::test]
+async fn a_role_of_an_earlier_version_stays_valid_and_can_be_changed() {
+    let world = with_a_role_of_an_earlier_version().await;
+    let plain = json!({"clientToken": "plain-5c0b-4a53"});
+    let plain = world
+        .send(&with_body(event("update-compute-node-group"), plain))
+        .await;
+    assert_eq!(plain.status, 202, "{plain:?}");
+    world.settle();
+    assert_eq!(write_names(&world), Vec::<String>::new());
+    let answer = world.send(&update(&["a", "c"])).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let made = the_role_with(&world, vec![own_policy("a"), own_policy("c")]).await;
+    let inline: Vec<&String> = made.inline.keys().collect();
+    assert_eq!(inline, ["RegisterComputeNodeGroupInstance"]);
+}
+
+/// What lets nodes register is not for the request to take away, nor has it to be listed.
+#[tokio::test]
+async fn the_policy_of_compute_nodes_stays_whatever_is_listed() {
+    let world = with_group().await;
+    let listed = json!({"iam": {"additionalIamPolicies": [NODE_POLICY, own_policy("c")]}});
+    let answer = world.send(&with_body(update(&["a"]), listed)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    the_role(&world, &["c"]).await;
 }

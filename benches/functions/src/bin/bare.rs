@@ -222,6 +222,7 @@ fn config() -> Result<AwsConfig, Error> {
         iam_endpoint: env::var("AWS_ENDPOINT_URL_IAM").ok(),
         dynamodb_endpoint: env::var("AWS_ENDPOINT_URL_DYNAMODB").ok(),
         kms_endpoint: None,
+        fips: false,
     })
 }
 
