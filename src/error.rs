@@ -64,6 +64,8 @@ pub enum Error {
     NotFound(String),
     /// The methods that the resource has.
     MethodNotAllowed(Vec<&'static str>),
+    /// The header `X-HTTP-Method-Override` was sent.
+    MethodOverridden,
     MediaType,
     TooLarge {
         limit: usize,
@@ -111,7 +113,9 @@ impl Error {
     /// THE table: design section 4.
     pub fn class(&self) -> Class {
         let (status, code) = match self {
-            Error::Validation(_) | Error::Refused { .. } => (400, "ValidationException"),
+            Error::Validation(_) | Error::Refused { .. } | Error::MethodOverridden => {
+                (400, "ValidationException")
+            }
             Error::Quota(_) => (402, "ServiceQuotaExceededException"),
             Error::Guardrail(_) => (403, "GuardrailDenied"),
             Error::Caller(_) => (403, "AccessDeniedException"),
@@ -173,6 +177,9 @@ impl Error {
             }
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
+            Error::MethodOverridden => {
+                "leave out the header X-HTTP-Method-Override and send the request with the method itself".to_owned()
+            }
             Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
             Error::TooLarge { limit } => format!("the body is larger than {limit} bytes; send less"),
             Error::DryRun { .. } => {
@@ -218,6 +225,7 @@ impl Error {
             | Error::UnknownRoute
             | Error::NotFound(_)
             | Error::MethodNotAllowed(_)
+            | Error::MethodOverridden
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::Conflict(_)
@@ -244,6 +252,7 @@ impl Error {
             Error::Caller(_)
             | Error::UnknownRoute
             | Error::MethodNotAllowed(_)
+            | Error::MethodOverridden
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::DryRun { .. }
@@ -297,6 +306,7 @@ impl Error {
             | Error::UnknownRoute
             | Error::NotFound(_)
             | Error::MethodNotAllowed(_)
+            | Error::MethodOverridden
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::Conflict(_)

@@ -108,12 +108,14 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         Some(_) | None => single.map(|(name, value)| (name, vec![value])).collect(),
     };
     let headers = [event.multi_value_headers, event.headers];
+    let headers: Vec<Headers> = headers.into_iter().flatten().collect();
     Ok(ApiRequest {
         method: event.http_method,
         resource: event.resource.unwrap_or_default(),
         path_parameters: event.path_parameters.unwrap_or_default().into_iter().collect(),
         query,
-        content_type: headers.into_iter().flatten().find_map(|headers| headers.0),
+        overrides_method: headers.iter().any(|headers| headers.overrides_method),
+        content_type: headers.into_iter().find_map(|headers| headers.content_type),
         body: body(
             event.body.unwrap_or_default(),
             event.is_base64_encoded.unwrap_or_default(),
@@ -144,8 +146,8 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
 struct Event {
     resource: Option<String>,
     http_method: String,
-    headers: Option<ContentType>,
-    multi_value_headers: Option<ContentType>,
+    headers: Option<Headers>,
+    multi_value_headers: Option<Headers>,
     query_string_parameters: Option<BTreeMap<String, String>>,
     multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
     path_parameters: Option<BTreeMap<String, String>>,
@@ -185,43 +187,49 @@ fn text(value: Option<Value>) -> Option<String> {
     }
 }
 
-/// The one header that is looked at, the first of its values.
-struct ContentType(Option<String>);
+/// The headers that are looked at, in any case; of several values the first.
+#[derive(Default)]
+struct Headers {
+    content_type: Option<String>,
+    /// Whether it is there, whatever its value.
+    overrides_method: bool,
+}
 
-impl<'de> Deserialize<'de> for ContentType {
+impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Headers)
+        deserializer.deserialize_map(HeadersVisitor)
     }
 }
 
-struct Headers;
+struct HeadersVisitor;
 
-impl<'de> Visitor<'de> for Headers {
-    type Value = ContentType;
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("headers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<ContentType, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut headers: A) -> Result<Headers, A::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Values {
             One(String),
             All(Vec<String>),
         }
-        let mut found = None;
+        let mut found = Headers::default();
         while let Some(name) = headers.next_key::<Cow<'de, str>>()? {
-            if found.is_none() && name.eq_ignore_ascii_case("content-type") {
-                found = match headers.next_value()? {
+            if found.content_type.is_none() && name.eq_ignore_ascii_case("content-type") {
+                found.content_type = match headers.next_value()? {
                     Values::One(value) => Some(value),
                     Values::All(values) => values.into_iter().next(),
                 };
             } else {
+                found.overrides_method |= name.eq_ignore_ascii_case("x-http-method-override");
                 headers.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(ContentType(found))
+        Ok(found)
     }
 }
 

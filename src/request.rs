@@ -14,6 +14,9 @@ pub struct ApiRequest {
     /// Decoded query parameters, every value in the order given.
     pub query: Vec<(String, Vec<String>)>,
     pub content_type: Option<String>,
+    /// Whether the header `X-HTTP-Method-Override` came with it, by which API Gateway takes another method than the one
+    /// that was signed.
+    pub overrides_method: bool,
     pub body: Body,
     pub context: Context,
     pub identity: Identity,

@@ -46,9 +46,9 @@ OPERATION_OF_EVENT = {kebab_case(name): name for name in ROUTES}
 ALL_EVENTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(EVENTS.glob("*.json"))}
 REFUSED = {
     "refused-bad-region", "refused-duplicate-keys", "refused-foreign-account", "refused-foreign-api",
-    "refused-foreign-profile", "refused-invalid-members", "refused-media-type", "refused-no-identity",
-    "refused-not-a-rest-event", "refused-test-invoke-stage", "refused-unknown-profile", "refused-unknown-route",
-    "refused-wrong-method",
+    "refused-foreign-profile", "refused-invalid-members", "refused-media-type", "refused-method-override",
+    "refused-no-identity", "refused-not-a-rest-event", "refused-test-invoke-stage", "refused-unknown-profile",
+    "refused-unknown-route", "refused-wrong-method",
 }
 # Events beside the one that each operation has, and their operations.
 FURTHER = {

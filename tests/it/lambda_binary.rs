@@ -21,7 +21,7 @@ fn binary() -> PathBuf {
 }
 
 /// Every event, in an order in which a cluster lives and dies.
-const STORY: [&str; 37] = [
+const STORY: [&str; 38] = [
     "refused-test-invoke-stage",
     "refused-no-identity",
     "refused-foreign-api",
@@ -29,6 +29,7 @@ const STORY: [&str; 37] = [
     "refused-not-a-rest-event",
     "refused-unknown-route",
     "refused-wrong-method",
+    "refused-method-override",
     "refused-media-type",
     "refused-duplicate-keys",
     "refused-invalid-members",

@@ -56,6 +56,7 @@ async fn every_refused_event_of_the_repository_is_refused() {
         ("refused-not-a-rest-event", 403, "AccessDeniedException"),
         ("refused-unknown-route", 404, "ResourceNotFoundException"),
         ("refused-wrong-method", 405, "MethodNotAllowedException"),
+        ("refused-method-override", 400, "ValidationException"),
         ("refused-media-type", 415, "UnsupportedMediaTypeException"),
         ("refused-duplicate-keys", 400, "ValidationException"),
         ("refused-invalid-members", 400, "ValidationException"),

@@ -262,6 +262,7 @@ fn refused(dice: &mut Dice) -> Sent {
         "refused-media-type",
         "refused-unknown-route",
         "refused-wrong-method",
+        "refused-method-override",
     ]);
     let nobody = *dice.one(&[
         "refused-foreign-account",
