@@ -141,6 +141,7 @@ impl Clients {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(self.config.region.clone()))
+            .use_fips(self.config.fips)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(self.http().clone())
             .retry_config(

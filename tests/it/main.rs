@@ -24,6 +24,7 @@ mod audit_storm;
 mod audit_units;
 mod digest;
 mod faults;
+mod fips;
 mod guardrail_drift;
 mod guardrail_faults;
 mod guardrails;
