@@ -177,10 +177,10 @@ class Stack:
         trail.check(self.trail, new, request, answer)
         return answer
 
-    def turned_away(self, method, url, body=b"", headers=None, *, expect=403):
+    def turned_away(self, method, url, body=b"", headers=None):
         """An exact request that API Gateway's part refuses: nothing behind it may learn of it."""
         answer, new = self.watched(lambda: send_raw(method, url, body, headers))
-        assert answer.status == expect, f"{method} {url}: {answer.status} {answer.body[:2000]}"
+        assert answer.status == 403, f"{method} {url}: {answer.status} {answer.body[:2000]}"
         answers.check(None, answer)
         assert (answer.calls, new) == ([], {})
         return answer

@@ -11,7 +11,8 @@ import yaml
 
 from openapi_document import CONTRACT, CONTRACT_DOCUMENT, Document, by_id, nodes, operations, schemas
 
-# API Gateway's own error, and the status and code that the deployment answers it with.
+# API Gateway's own error, and the status and code that the deployment answers it with. Not REQUEST_TOO_LARGE, which it
+# does not let anybody customize.
 GATEWAY_RESPONSES = {
     "ACCESS_DENIED": ("403", "AccessDeniedException"),
     "BAD_REQUEST_BODY": ("400", "ValidationException"),
@@ -25,7 +26,6 @@ GATEWAY_RESPONSES = {
     "INVALID_SIGNATURE": ("403", "AccessDeniedException"),
     "MISSING_AUTHENTICATION_TOKEN": ("403", "AccessDeniedException"),
     "QUOTA_EXCEEDED": ("429", "ThrottlingException"),
-    "REQUEST_TOO_LARGE": ("413", "RequestTooLargeException"),
     "RESOURCE_NOT_FOUND": ("404", "ResourceNotFoundException"),
     "THROTTLED": ("429", "ThrottlingException"),
     "UNAUTHORIZED": ("403", "AccessDeniedException"),

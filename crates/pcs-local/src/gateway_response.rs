@@ -1,4 +1,5 @@
-//! The answers API Gateway gives itself, with the bodies that the contract's gateway responses prescribe.
+//! The answers API Gateway gives itself, with the bodies that the contract's gateway responses prescribe, where API
+//! Gateway lets them.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ pub enum ResponseType {
     AccessDenied,
     InvalidSignature,
     MissingAuthenticationToken,
+    /// The event is larger than Lambda takes. "Amazon API Gateway important notes": it cannot be customized.
     RequestTooLarge,
     /// The function gave no answer that API Gateway could use.
     IntegrationFailure,
@@ -18,11 +20,11 @@ pub enum ResponseType {
 }
 
 impl ResponseType {
-    pub const ALL: [Self; 6] = [
+    /// Those whose answers the contract prescribes.
+    pub const CUSTOMIZED: [Self; 5] = [
         Self::AccessDenied,
         Self::InvalidSignature,
         Self::MissingAuthenticationToken,
-        Self::RequestTooLarge,
         Self::IntegrationFailure,
         Self::Default4xx,
     ];
@@ -79,6 +81,15 @@ impl Rejection {
         }
     }
 
+    /// Lambda refused the event. Error type and message as API Gateway was seen to give them.
+    pub(crate) fn request_too_large() -> Self {
+        Self::new(
+            ResponseType::RequestTooLarge,
+            "BadRequestException",
+            "Request Too Long",
+        )
+    }
+
     /// No such method and path, or no signature: API Gateway says the same to both.
     pub(crate) fn missing_authentication_token() -> Self {
         Self::new(
@@ -106,13 +117,28 @@ impl Rejection {
     }
 }
 
+/// API Gateway's template of an answer that was not customized.
+const DEFAULT_TEMPLATE: &str = "{\"message\": $context.error.messageString}";
+
 /// An answer ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayAnswer {
     pub status: u16,
-    /// `content-type`, `x-amzn-RequestId` and `x-amzn-ErrorType`.
+    /// `content-type`, and where an API answers, `x-amzn-RequestId` and `x-amzn-ErrorType`.
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
+}
+
+impl GatewayAnswer {
+    /// To a body above `limit`, as API Gateway was seen to answer it: before it looks for an API, so with nothing of
+    /// any API in it.
+    pub(crate) fn content_length_exceeded(limit: usize) -> Self {
+        Self {
+            status: 413,
+            headers: vec![("content-type", "text; charset=utf-8".to_owned())],
+            body: format!("HTTP content length exceeded {limit} bytes."),
+        }
+    }
 }
 
 /// The body templates of the contract, and the status codes that it sets.
@@ -151,7 +177,7 @@ impl GatewayResponses {
             };
             Ok((response_type, Template { status, body }))
         };
-        ResponseType::ALL
+        ResponseType::CUSTOMIZED
             .into_iter()
             .map(read)
             .collect::<Result<_, String>>()
@@ -162,11 +188,11 @@ impl GatewayResponses {
     pub fn render(&self, rejection: &Rejection, request_id: &str) -> GatewayAnswer {
         let template = self.0.get(&rejection.response_type);
         let quoted = Value::from(rejection.message.as_str()).to_string();
-        let body = template.map_or_else(String::new, |template| {
-            // The message last: it holds text of the client's, which must not be taken for a variable.
-            let body = template.body.replace("$context.requestId", request_id);
-            body.replace("$context.error.messageString", &quoted)
-        });
+        let body = template.map_or(DEFAULT_TEMPLATE, |template| &template.body);
+        // The message last: it holds text of the client's, which must not be taken for a variable.
+        let body = body
+            .replace("$context.requestId", request_id)
+            .replace("$context.error.messageString", &quoted);
         GatewayAnswer {
             status: template
                 .and_then(|template| template.status)
@@ -189,7 +215,7 @@ mod tests {
     #[test]
     fn every_type_answers_in_the_contract_s_shape() {
         let contract = Contract::parse(include_str!("../../../openapi/pcs-api.yaml")).unwrap();
-        for response_type in ResponseType::ALL {
+        for response_type in ResponseType::CUSTOMIZED {
             let rejection = Rejection::new(response_type, "SomeException", "a \"quoted\" $context.requestId");
             let answer = contract.responses.render(&rejection, "the-id");
             assert_eq!(answer.status, response_type.status(), "{response_type:?}");
@@ -210,6 +236,42 @@ mod tests {
             missing.body.contains("\"code\":\"AccessDeniedException\""),
             "{}",
             missing.body
+        );
+    }
+
+    /// Status, headers and body of both as <https://github.com/koki-develop/lgtm-generator/issues/10> has them.
+    #[test]
+    fn what_is_too_large_is_answered_in_api_gateway_s_own_words() {
+        let contract = Contract::parse(include_str!("../../../openapi/pcs-api.yaml")).unwrap();
+        let answer = contract
+            .responses
+            .render(&Rejection::request_too_large(), "the-id");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (413, r#"{"message": "Request Too Long"}"#)
+        );
+        let header = |name: &str| {
+            answer
+                .headers
+                .iter()
+                .find(|header| header.0 == name)
+                .unwrap()
+                .1
+                .as_str()
+        };
+        assert_eq!(
+            (header("content-type"), header("x-amzn-ErrorType")),
+            ("application/json", "BadRequestException")
+        );
+
+        let answer = GatewayAnswer::content_length_exceeded(10_485_760);
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (413, "HTTP content length exceeded 10485760 bytes.")
+        );
+        assert_eq!(
+            answer.headers,
+            [("content-type", "text; charset=utf-8".to_owned())]
         );
     }
 }

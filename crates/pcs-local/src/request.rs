@@ -8,10 +8,8 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::gateway_response::{Rejection, ResponseType};
+use crate::gateway_response::Rejection;
 
-/// API Gateway's payload quota: 10 MB, not adjustable.
-pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// API Gateway's quota for the request line and all header values together.
 pub const HEAD_BYTES_MAX: usize = 10_240;
 
@@ -108,9 +106,6 @@ impl ReceivedRequest {
     }
 
     fn check_size(&self) -> Result<(), Rejection> {
-        if self.body.len() > BODY_BYTES_MAX {
-            return Err(too_large());
-        }
         let values: usize = self.headers.iter().map(|(_, value)| value.len()).sum();
         let line = self.method.len() + self.target.len() + " HTTP/1.1 ".len();
         if self.target.len() > HEAD_BYTES_MAX {
@@ -137,15 +132,6 @@ impl ReceivedRequest {
         }
         Err(bad_request())
     }
-}
-
-/// The answer to a body above [`BODY_BYTES_MAX`], for servers that stop reading there.
-pub fn too_large() -> Rejection {
-    Rejection::new(
-        ResponseType::RequestTooLarge,
-        "RequestEntityTooLargeException",
-        "Request Too Long",
-    )
 }
 
 fn bad_request() -> Rejection {
@@ -206,13 +192,12 @@ mod tests {
                 .status(),
             414
         );
-        let request = |header: usize, body: usize| {
+        let request = |header: usize| {
             let headers = vec![("a".to_owned(), "v".repeat(header))];
-            ReceivedRequest::new("GET", "/", headers, vec![0; body], Ipv4Addr::LOCALHOST.into())
+            ReceivedRequest::new("GET", "/", headers, "", Ipv4Addr::LOCALHOST.into())
         };
-        assert!(request(10_000, BODY_BYTES_MAX).is_ok());
-        assert_eq!(request(HEAD_BYTES_MAX, 0).unwrap_err().status(), 431);
-        assert_eq!(request(0, BODY_BYTES_MAX + 1).unwrap_err().status(), 413);
+        assert!(request(10_000).is_ok());
+        assert_eq!(request(HEAD_BYTES_MAX).unwrap_err().status(), 431);
     }
 
     #[test]

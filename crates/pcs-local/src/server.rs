@@ -37,14 +37,16 @@ use crate::{
     credentials::Credentials,
     gateway_response::{GatewayAnswer, Rejection, ResponseType},
     proxy_event::Api,
-    request::{self, ReceivedRequest},
+    request::ReceivedRequest,
     resource_policy::ResourcePolicy,
 };
 
 /// The contract that the gateway was built from.
 const CONTRACT: &str = include_str!("../../../openapi/pcs-api.yaml");
-/// API Gateway's limit of a payload.
+/// API Gateway's payload quota: 10 MB, not adjustable.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Lambda's quota: it refuses larger events with "Request must be smaller than 6291456 bytes".
+const EVENT_BYTES_END: usize = 6 * 1024 * 1024;
 /// A client that sends no complete request header within this time is not waited for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -79,10 +81,10 @@ impl Shell {
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let received = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(body) => ReceivedRequest::from_parts(&parts, body.to_bytes(), peer.ip()),
-            Err(_) => Err(request::too_large()),
+        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+            return rejected(&GatewayAnswer::content_length_exceeded(BODY_BYTES_MAX));
         };
+        let received = ReceivedRequest::from_parts(&parts, body.to_bytes(), peer.ip());
         match self.front.admit(received, Timestamp::now()) {
             Err(answer) => rejected(&answer),
             Ok(event) => self.invoke(&event).await,
@@ -97,6 +99,9 @@ impl Shell {
         let Ok(payload) = to_raw_value(event) else {
             return self.failed(request_id);
         };
+        if payload.get().len() >= EVENT_BYTES_END {
+            return self.rejected(&Rejection::request_too_large(), request_id);
+        }
         let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, self.context()));
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {
@@ -132,7 +137,11 @@ impl Shell {
             "InternalServerErrorException",
             "Internal server error",
         );
-        rejected(&self.front.contract.responses.render(&rejection, request_id))
+        self.rejected(&rejection, request_id)
+    }
+
+    fn rejected(&self, rejection: &Rejection, request_id: &str) -> Response<Full<Bytes>> {
+        rejected(&self.front.contract.responses.render(rejection, request_id))
     }
 
     /// Milliseconds since the epoch, as the runtime's header says it.
