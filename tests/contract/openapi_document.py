@@ -13,6 +13,8 @@ from referencing.jsonschema import DRAFT4
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONTRACT = ROOT / "openapi" / "pcs-api.yaml"
+# What API Gateway imports.
+DEPLOYED = ROOT / "openapi" / "pcs-api.deployed.yaml"
 EVENTS = ROOT / "events"
 
 CLUSTER = "/v1/clusters/{clusterIdentifier}"

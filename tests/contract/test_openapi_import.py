@@ -1,6 +1,8 @@
 """What API Gateway and the build script accept: the keywords, formats and patterns of the contract.
 
 The references are API Gateway's "important notes" on importing an OpenAPI document, and its list of gateway responses.
+API Gateway imports what scripts/deployed-contract makes of the contract (test_openapi_deployed.py); the contract itself
+stays importable for who wants its models there.
 """
 
 import json
@@ -9,7 +11,7 @@ import re
 import pytest
 import yaml
 
-from openapi_document import CONTRACT, CONTRACT_DOCUMENT, Document, by_id, nodes, operations, schemas
+from openapi_document import CONTRACT, CONTRACT_DOCUMENT, DEPLOYED, Document, by_id, nodes, operations, schemas
 
 # API Gateway's own error, and the status and code that the deployment answers it with. Not REQUEST_TOO_LARGE, which it
 # does not let anybody customize.
@@ -124,16 +126,21 @@ def test_document_avoids_what_the_importer_drops(contract):
 
 def test_names_and_paths_are_importable(contract):
     assert not [name for name in contract["components"]["schemas"] if not re.fullmatch("[A-Za-z0-9]+", name)]
+    variables = {}
     for path in contract["paths"]:
         assert re.fullmatch(r"(/([a-z0-9-]+|\{[A-Za-z]+\}))+", path), path
+        # "A sibling of this resource already has a variable path part -- only one is allowed".
+        for found in re.finditer(r"\{\w+\}", path):
+            assert variables.setdefault(path[:found.start()], found[0]) == found[0], path
 
 
 def test_references_stand_alone(contract):
     assert not [pointer for pointer, node in nodes(contract) if "$ref" in node and len(node) > 1]
 
 
-def test_file_suits_aws_include():
-    text = CONTRACT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", [CONTRACT, DEPLOYED], ids=lambda file: file.name)
+def test_file_suits_aws_include(file):
+    text = file.read_text(encoding="utf-8")
     for event in yaml.parse(text):
         assert not isinstance(event, yaml.AliasEvent), event.start_mark
         assert getattr(event, "anchor", None) is None, event.start_mark

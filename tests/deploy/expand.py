@@ -1,7 +1,7 @@
-"""The template as CloudFormation gets it: the contract in its place, SAM's transform applied.
+"""The template as CloudFormation gets it: the deployed contract in its place, SAM's transform applied.
 
 SAM's translator is AWS's own, the one that runs in CloudFormation. What runs there before it, AWS::Include, is done
-here: it puts the contract where the template asks for it.
+here: it puts the deployed contract where the template asks for it.
 """
 
 import copy
@@ -19,6 +19,7 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 CONTRACT = ROOT / "openapi" / "pcs-api.yaml"
+DEPLOYED_CONTRACT = ROOT / "openapi" / "pcs-api.deployed.yaml"
 # Where `sam package` would have put the function's package.
 CODE = "s3://packages/pcs-api.zip"
 
@@ -29,7 +30,12 @@ def template():
 
 
 def contract():
+    """The whole contract: what is deployed has to say the same."""
     return yaml_parse(CONTRACT.read_text())
+
+
+def deployed_contract():
+    return yaml_parse(DEPLOYED_CONTRACT.read_text())
 
 
 def parameter_defaults(document):
@@ -44,9 +50,9 @@ def expand(document, parameters, region="us-east-1"):
             assert resource["Properties"]["CodeUri"] == "."
             resource["Properties"]["CodeUri"] = CODE
     api = document["Resources"]["PcsApi"]["Properties"]
-    include = {"Name": "AWS::Include", "Parameters": {"Location": "openapi/pcs-api.yaml"}}
+    include = {"Name": "AWS::Include", "Parameters": {"Location": "openapi/pcs-api.deployed.yaml"}}
     assert api["DefinitionBody"] == {"Fn::Transform": include}
-    api["DefinitionBody"] = contract()
+    api["DefinitionBody"] = deployed_contract()
     # {}: no managed policy has to be looked up in an account.
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
     return translator.translate(document, dict(parameters))

@@ -91,6 +91,12 @@ def test_every_method_calls_the_function_through_the_stage(stack):
             assert uri == (f"arn:{partition}:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations")
 
 
+def test_the_import_leaves_the_api_its_name(stack):
+    """An import names the API after the document's title, whatever its Name is; alarms find it by its Name."""
+    api = only(stack, "AWS::ApiGateway::RestApi")
+    assert api["Body"]["info"]["title"] == api["Name"] == stack.pseudo["AWS::StackName"]
+
+
 def test_the_resource_policy_denies(stack):
     policy = only(stack, "AWS::ApiGateway::RestApi")["Body"]["x-amazon-apigateway-policy"]
     statements = {statement["Sid"]: statement for statement in policy["Statement"]}

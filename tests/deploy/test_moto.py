@@ -153,7 +153,9 @@ def test_the_function_is_made():
 def test_the_api_is_imported(contract):
     body = made("default")[1].resources()["PcsApi"]["Properties"]["Body"]
     gateway = boto3.client("apigateway", **PLACE)
-    api = gateway.import_rest_api(failOnWarnings=True, body=json.dumps(body))["id"]
+    imported = gateway.import_rest_api(failOnWarnings=True, body=json.dumps(body))
+    assert imported["name"] == "pcs-api", "an import names the API after the document's title"
+    api = imported["id"]
     there = {
         (method, resource["path"]): gateway.get_method(restApiId=api, resourceId=resource["id"], httpMethod=method)
         for resource in gateway.get_resources(restApiId=api, limit=500)["items"]
@@ -162,7 +164,11 @@ def test_the_api_is_imported(contract):
     written = {(method.upper(), path): operation for path, item in contract["paths"].items()
                for method, operation in item.items() if method != "parameters"}
     assert set(there) == set(written)
+    function = "arn:aws:lambda:us-east-1:123456789012:function:${stageVariables.function}"
     for method, found in there.items():
-        assert found["methodIntegration"]["type"].lower() == "aws_proxy", method
-        assert "${stageVariables.function}" in found["methodIntegration"]["uri"], method
+        integration = found["methodIntegration"]
+        assert (integration["type"].lower(), integration["httpMethod"]) == ("aws_proxy", "POST"), method
+        assert integration["uri"] == (
+            f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations"), method
+        assert set(found["methodResponses"]) == set(written[method]["responses"]), method
     gateway.create_deployment(restApiId=api, stageName="prod")
