@@ -66,6 +66,12 @@ PROBES = {
         "arn:aws:iam::123456789012:instance-profile/" + "p" * 511 + "/n",
         "arn:aws:iam::123456789012:instance-profile/naïve",
     ],
+    "JobSubmitPluginNameString": ["limit-gpus", "a", "9_a-b", "limit gpus", " a", "_a", "-a", "a.b", ""],
+    "JobSubmitScriptSourceChecksumString": ["a" * 64, "A9" * 32, "a" * 63, "a" * 65, "g" * 64],
+    "JobSubmitScriptSourceScriptLocationString": [
+        "s3://bucket/key.star", "s3://bucket/with space", "s3://bucket/", "s3://bu/key", "s3://Bucket/key",
+        "s3://-ucket/key", "s3://" + "b" * 63 + "/k", "s3://" + "b" * 64 + "/k", "https://example.com/a.star",
+    ],
     "NodeLifecycleScriptNameString": ["mount storage", "a", "9_a-b", " a", "_a", "a.b", ""],
     "QueueIdentifier": [
         "main", "pcs_abc1234567", "pcs_", "pcs_a-b", "my_queue", "ab", "abc", "1abc", "a" * 26, "a" * 27,

@@ -52,6 +52,8 @@ REFUSED = {
 }
 # Events beside the one that each operation has, and their operations.
 FURTHER = {
+    "create-cluster-with-job-submit-plugin": "CreateCluster",
+    "create-compute-node-group-with-health-checks": "CreateComputeNodeGroup",
     "create-compute-node-group-with-iam": "CreateComputeNodeGroup",
     "dryrun-create-cluster": "CreateCluster",
 }
@@ -147,6 +149,15 @@ def test_a_role_is_asked_for_in_place_of_a_profile():
     body = json.loads(ALL_EVENTS["create-compute-node-group-with-iam"]["body"])
     assert body["iam"]["additionalIamPolicies"]
     assert "iamInstanceProfileArn" not in body
+
+
+def test_events_hold_what_their_names_say():
+    def body(name):
+        return json.loads(ALL_EVENTS[name]["body"])
+
+    assert body("create-cluster-with-job-submit-plugin")["slurmConfiguration"]["jobSubmitPlugins"]
+    checks = body("create-compute-node-group-with-health-checks")["instanceHealthChecks"]
+    assert set(checks) == {"healthMonitoring", "deepHealthChecks"}
 
 
 def test_dry_run_is_asked_for():
