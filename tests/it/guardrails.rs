@@ -356,6 +356,46 @@ async fn a_script_from_outside_s3_needs_a_checksum() {
     );
 }
 
+/// A job submit plugin is a script in the controller. PCS takes it from S3 alone, so one from elsewhere breaks the
+/// contract; one without the checksum that the deployment asks for breaks the rule.
+#[tokio::test]
+async fn a_job_submit_plugin_is_held_against_the_rule_for_scripts() {
+    let world = World::with(&[("PCS_API_LIFECYCLE_SCRIPTS", "CHECKSUM")]).await;
+    world.cluster().await;
+    let plugin = |source: Value| {
+        let plugin = json!({"name": "limits", "type": "STARLARK", "scriptSource": source});
+        json!({"slurmConfiguration": {"jobSubmitPlugins": [plugin]}, "clientToken": null})
+    };
+    let from_s3 = "s3://example-bucket/limits.star";
+    let elsewhere = "https://example.com/limits.star?token=hunter2";
+    for name in ["create-cluster", "update-cluster"] {
+        for dryrun in ["false", "true"] {
+            let request = |source| with_query(with_body(event(name), plugin(source)), &[("dryrun", dryrun)]);
+            let denied = request(json!({"scriptLocation": from_s3}));
+            let denied = check_denied(&world, &denied, &["script-source"]).await;
+            assert_eq!(denied.body["violations"][0]["subject"], from_s3);
+
+            world.stack.pcs_emulator.clear_calls();
+            let refused = world.send(&request(json!({"scriptLocation": elsewhere}))).await;
+            assert_eq!(refused.status, 400, "{name}: {refused:?}");
+            assert_eq!(
+                refused.body["fieldErrors"][0]["path"],
+                "slurmConfiguration.jobSubmitPlugins[0].scriptSource.scriptLocation"
+            );
+            assert_eq!(world.pcs_actions(), Vec::<String>::new());
+            let row = world.rows().await.pop().unwrap();
+            assert_eq!(
+                (&row["sk"], &row["httpStatus"]),
+                (&json!("9#COMPLETE"), &json!(400))
+            );
+            assert!(!row.to_string().contains("hunter2"), "{row}");
+        }
+    }
+    let good = plugin(json!({"scriptLocation": from_s3, "checksum": "0".repeat(64)}));
+    let answer = world.send(&with_body(event("update-cluster"), good)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
 #[tokio::test]
 async fn callers_can_see_what_would_pass() {
     let guard = "arn:aws:iam::123456789012:policy/Guard";

@@ -57,6 +57,7 @@ struct Case {
     profile_exists: bool,
     /// ARN; `None` when the request leaves the profile alone.
     requested: Option<String>,
+    /// Sources of scripts: lifecycle actions of a group, job submit plugins of a cluster.
     scripts: Value,
     action: Action,
     /// `none` or `another profile`, where the facts are not those that the request needs.
@@ -250,13 +251,24 @@ fn input(case: &Case) -> Map<String, Value> {
     if let Some(arn) = &case.requested {
         input.insert("iamInstanceProfileArn".to_owned(), json!(arn));
     }
-    if let Some(sources) = case.scripts.as_array() {
-        let script = |(n, source)| json!({"name": format!("script-{n}"), "scriptSource": source});
-        let scripts: Vec<Value> = sources.iter().enumerate().map(script).collect();
-        input.insert(
-            "nodeLifecycleActions".to_owned(),
-            json!({"stages": {"nodeReady": scripts}}),
-        );
+    let Some(sources) = case.scripts.as_array() else {
+        return input;
+    };
+    let is_cluster = matches!(case.action, Action::CreateCluster | Action::UpdateCluster);
+    let script = |(n, source): (usize, &Value)| {
+        let mut script = json!({"name": format!("script-{n}"), "scriptSource": source});
+        if is_cluster {
+            script["type"] = json!("STARLARK");
+        }
+        script
+    };
+    let scripts: Vec<Value> = sources.iter().enumerate().map(script).collect();
+    if is_cluster {
+        let plugins = json!({"jobSubmitPlugins": scripts});
+        input.insert("slurmConfiguration".to_owned(), plugins);
+    } else {
+        let stages = json!({"stages": {"nodeReady": scripts}});
+        input.insert("nodeLifecycleActions".to_owned(), stages);
     }
     input
 }
@@ -393,11 +405,14 @@ async fn every_rule_of_the_matrix_decides() {
 }
 
 fn request(case: &Case) -> Value {
-    if case.action == Action::RegisterComputeNodeGroupInstance {
-        return event("register-compute-node-group-instance");
+    let body = || Value::Object(input(case));
+    match case.action.name() {
+        "RegisterComputeNodeGroupInstance" => event("register-compute-node-group-instance"),
+        "CreateComputeNodeGroup" => with_body(event("create-compute-node-group"), body()),
+        "CreateCluster" => with_body(event("create-cluster"), body()),
+        "UpdateCluster" => with_body(event("update-cluster"), body()),
+        other => panic!("{other}: {}", case.name),
     }
-    assert_eq!(case.action, Action::CreateComputeNodeGroup, "{}", case.name);
-    with_body(event("create-compute-node-group"), Value::Object(input(case)))
 }
 
 /// Through API Gateway's event, IAM's wire and back: the same rules pass and refuse. A denial is a real call, which
