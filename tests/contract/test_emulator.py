@@ -11,12 +11,14 @@ import concurrent.futures
 import datetime
 import importlib.util
 import json
+import re
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
 import botocore.exceptions
+import botocore.loaders
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -158,6 +160,29 @@ def test_unknown_settings_have_their_place_in_field_list(pcs):
         "slurmConfiguration.slurmCustomSettings[0].parameterValue",
         "slurmConfiguration.slurmCustomSettings[1].parameterName",
         "slurmConfiguration.cgroupCustomSettings[0].parameterName"]
+
+
+def test_metrics_need_the_version_that_pcs_says_in_its_own_words(running, pcs):
+    """The sentence about MetricsType is PCS's, as awslabs/awsome-distributed-ai quotes it (architectures/aws-pcs)."""
+    settings = [{"parameterName": "MetricsType", "parameterValue": "metrics/openmetrics"},
+                {"parameterName": "CommunicationParameters", "parameterValue": "enable_http"}]
+    older, newer = ({**cluster_input(slurmConfiguration={"slurmCustomSettings": settings}),
+                     "scheduler": {"type": "SLURM", "version": version}} for version in ("25.05", "25.11"))
+    found = {field["name"]: field["message"] for field in refused(pcs.create_cluster, **older)["fieldList"]}
+    place = "slurmConfiguration.slurmCustomSettings"
+    assert set(found) == {f"{place}[0].parameterName", f"{place}[1].parameterValue"}
+    assert found[f"{place}[0].parameterName"] == (
+        "Slurm custom settings parameter MetricsType is only supported for Slurm version 25.11 or later")
+    assert pcs.create_cluster(**newer)["cluster"]["slurmConfiguration"]["slurmCustomSettings"] == settings
+
+
+def test_families_with_nvidia_gpus_are_all_of_ec2s_gpu_families_but_amds():
+    """EC2's own list of instance types; G4ad is the one GPU family with GPUs of AMD (EC2 instance types guide)."""
+    service = botocore.loaders.Loader().load_service_model("ec2", "service-2")
+    families = {name.split(".")[0] for name in service["shapes"]["InstanceType"]["enum"]}
+    with_gpus = {family for family in families if re.match(r"(p|g|gr)[0-9]", family)}
+    known = set(json.loads((MODEL / "rules.json").read_text())["nvidiaFamilies"])
+    assert known == with_gpus - {"g4ad"}
 
 
 def test_quotas(running, pcs):

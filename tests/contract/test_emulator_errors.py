@@ -35,8 +35,17 @@ operations and errors of botocore's model. A cell names the test that had boto3 
 an error ordered on its control plane. A dash is an error that PCS does not model there.
 """
 
+TEXT_HEADING = """\
+## What the API model says in text only
+
+PCS's shapes allow it, the text beside them does not. Each is refused with `ValidationException` and its field, in
+`test_refused_by_text[<refused>-<operation>]`, by CreateComputeNodeGroup and UpdateComputeNodeGroup.
+"""
+
 # Operation and outcome -> the test that produced it, filled by the tests.
 PRODUCED = {}
+# Refused by text and operation -> the field that the answer named, filled by the tests.
+PRODUCED_BY_TEXT = {}
 
 
 def produced(operation, outcome):
@@ -241,6 +250,34 @@ BEHAVIOUR = {
     "RegisterComputeNodeGroupInstance": {DENIED: lambda w: {"clusterIdentifier": "nobody", "bootstrapId": "i-1"}},
 }
 
+HEALTH, ON_START = "instanceHealthChecks", "instanceHealthChecks.deepHealthChecks.onStart"
+MONITORING = {"healthMonitoring": {"mode": "STANDARD"}}
+GPU, NO_GPU = "p5.48xlarge", "c6i.xlarge"
+
+
+def on_start(**members):
+    return {"deepHealthChecks": {"onStart": members}}
+
+
+# What only text refuses -> the cluster's version, the instance type, instanceHealthChecks, the field.
+TEXT = {
+    "empty instanceHealthChecks": ("26.05", GPU, {}, HEALTH),
+    "empty healthMonitoring": ("26.05", GPU, {"healthMonitoring": {}}, f"{HEALTH}.healthMonitoring"),
+    "healthMonitoring without mode": (
+        "26.05", GPU, {"healthMonitoring": {"repairAction": "AUTO"}}, f"{HEALTH}.healthMonitoring.mode"),
+    "repairAction with mode NONE": (
+        "26.05", GPU, {"healthMonitoring": {"mode": "NONE", "repairAction": "REPLACE"}},
+        f"{HEALTH}.healthMonitoring.repairAction"),
+    "deepHealthChecks without onStart": ("26.05", GPU, {"deepHealthChecks": {}}, f"{HEALTH}.deepHealthChecks"),
+    "empty onStart": ("26.05", GPU, on_start(), ON_START),
+    "onStart without profile": ("26.05", GPU, on_start(repairAction="ISOLATE"), f"{ON_START}.profile"),
+    "repairAction with profile NONE": (
+        "26.05", GPU, on_start(profile="NONE", repairAction="AUTO"), f"{ON_START}.repairAction"),
+    "instanceHealthChecks before Slurm 26.05": ("25.11", GPU, MONITORING, HEALTH),
+    "a profile without NVIDIA GPUs": ("26.05", NO_GPU, on_start(profile="LONG"), f"{ON_START}.profile"),
+}
+WITH_HEALTH = ("CreateComputeNodeGroup", "UpdateComputeNodeGroup")
+
 
 def cells(chosen):
     """(operation, error) for every modelled error that behaviour does or does not bring about."""
@@ -309,10 +346,31 @@ def test_refused_by_fault(world, operation, error):
     world.call(operation, parameters)
 
 
+@pytest.mark.parametrize("operation", WITH_HEALTH)
+@pytest.mark.parametrize("refused", TEXT)
+def test_refused_by_text(world, operation, refused):
+    version, instance_type, checks, field = TEXT[refused]
+    if version != "25.11":
+        world.call("UpdateCluster", world.in_cluster(scheduler={"version": version}))
+        world.running.settle()
+    group = group_input("demo", "checked", instanceConfigs=[{"instanceType": instance_type}])
+    if operation == "UpdateComputeNodeGroup":
+        world.call("CreateComputeNodeGroup", group)
+        world.running.settle()
+        group = world.in_cluster(computeNodeGroupIdentifier="checked")
+    members = raised(world, operation, VALIDATION, {**group, HEALTH: checks})
+    assert [entry["name"] for entry in members["fieldList"]] == [field]
+    PRODUCED_BY_TEXT[refused, operation] = field
+    # Nothing else was wrong with the call.
+    world.call(operation, group)
+
+
 def test_the_coverage_table_is_whole_and_current():
     """Last: it shows what the tests above produced. An outdated table is written anew, for the next run to pass."""
     expected = {(operation, outcome) for operation in OPERATIONS for outcome in ["success", *MODELLED[operation]]}
-    assert set(PRODUCED) == expected, "run this file as a whole; otherwise an outcome has no test"
+    by_text = {(refused, operation) for refused in TEXT for operation in WITH_HEALTH}
+    assert (set(PRODUCED), set(PRODUCED_BY_TEXT)) == (expected, by_text), \
+        "run this file as a whole; otherwise an outcome has no test"
     shown = table()
     if not TABLE.exists() or TABLE.read_text() != shown:
         TABLE.parent.mkdir(exist_ok=True)
@@ -329,4 +387,9 @@ def table():
     totals = [sum(name == test for name in PRODUCED.values())
               for test in ("test_success", "test_refused_by_behaviour", "test_refused_by_fault")]
     lines += ["", f"{totals[0]} successes, {totals[1]} errors by behaviour, {totals[2]} by fault.", ""]
+    lines += [*TEXT_HEADING.splitlines(), "", "| refused | field |", "|---|---|"]
+    for refused in TEXT:
+        [field] = {PRODUCED_BY_TEXT[refused, operation] for operation in WITH_HEALTH}
+        lines.append(f"| {refused} | `{field}` |")
+    lines.append("")
     return "\n".join(lines)

@@ -166,6 +166,75 @@ def test_the_groups_of_an_updated_queue(flags, merged):
         assert updated["computeNodeGroupConfigurations"] == ([first, second] if merged else [second])
 
 
+def plugin(name, key="limit.star"):
+    return {"name": name, "type": "STARLARK", "scriptSource": {"scriptLocation": f"s3://scripts/{key}"}}
+
+
+def with_plugin(name):
+    return cluster_input(slurmConfiguration={"jobSubmitPlugins": [plugin(name)]})
+
+
+@pytest.mark.parametrize(("flags", "merged"), [
+    ((), False), (("--plugin-update", "replace"), False), (("--plugin-update", "merge"), True)])
+def test_the_plugin_of_an_updated_cluster(flags, merged):
+    with started(*flags) as running:
+        pcs = client(running.url)
+        pcs.create_cluster(**with_plugin("first"))
+
+        def update(*plugins):
+            running.settle()
+            return {"clusterIdentifier": "demo", "slurmConfiguration": {"jobSubmitPlugins": list(plugins)}}
+
+        def shown():
+            return pcs.get_cluster(clusterIdentifier="demo")["cluster"]["slurmConfiguration"].get("jobSubmitPlugins")
+
+        changed, other = plugin("first", "stricter.star"), plugin("second")
+        pcs.update_cluster(**update(changed))
+        assert shown() == [changed]
+        assert code(pcs.update_cluster, **update(other)) == ("ValidationException" if merged else None)
+        assert shown() == [changed if merged else other]
+        pcs.update_cluster(**update())
+        assert shown() == ([changed] if merged else None)
+
+
+@pytest.mark.parametrize(("flags", "accepted"), [
+    ((), False), (("--plugin-names", "pattern"), False), (("--plugin-names", "spaces"), True)])
+def test_spaces_in_the_name_of_a_plugin(flags, accepted, tmp_path):
+    # The text of the model allows what its pattern does not, so the model cannot judge these answers.
+    with started("--record", str(tmp_path / "calls.jsonl"), *flags) as running:
+        pcs = boto3.client("pcs", endpoint_url=running.url, region_name="us-east-1", aws_access_key_id=KEY,
+                           aws_secret_access_key=SECRET)
+        for name in (" limit gpus", "limit.gpus", "l" * 65):
+            assert code(pcs.create_cluster, **with_plugin(name)) == "ValidationException"
+        assert code(pcs.create_cluster, **with_plugin("limit gpus")) == (None if accepted else "ValidationException")
+        if accepted:
+            made = pcs.get_cluster(clusterIdentifier="demo")["cluster"]
+            assert made["slurmConfiguration"]["jobSubmitPlugins"] == [plugin("limit gpus")]
+
+
+@pytest.mark.parametrize(("flags", "accepted"), [
+    ((), False), (("--empty-settings", "refused"), False), (("--empty-settings", "accepted"), True)])
+def test_an_empty_list_of_settings_for_a_new_cluster(flags, accepted):
+    with started(*flags) as running:
+        pcs = client(running.url)
+        empty = {"slurmConfiguration": {"slurmCustomSettings": []}}
+        if accepted:
+            pcs.create_cluster(**cluster_input(**empty))
+        else:
+            with pytest.raises(pcs.exceptions.ValidationException) as caught:
+                pcs.create_cluster(**cluster_input(**empty))
+            fields = [field["name"] for field in caught.value.response["fieldList"]]
+            assert fields == ["slurmConfiguration.slurmCustomSettings"]
+            pcs.create_cluster(**cluster_input())
+        running.settle()
+        # An update takes one, whatever the switch: it removes the settings.
+        prolog = [{"parameterName": "Prolog", "parameterValue": "/p.sh"}]
+        pcs.update_cluster(clusterIdentifier="demo", slurmConfiguration={"slurmCustomSettings": prolog})
+        running.settle()
+        updated = pcs.update_cluster(clusterIdentifier="demo", **empty)["cluster"]
+        assert "slurmCustomSettings" not in updated["slurmConfiguration"]
+
+
 @pytest.mark.parametrize(("flags", "accepted"), [
     ((), False), (("--group-names", "refused"), False), (("--group-names", "accepted"), True)])
 def test_groups_of_a_queue_by_name(flags, accepted):

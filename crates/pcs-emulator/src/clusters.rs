@@ -8,7 +8,9 @@ use crate::context::{
 };
 use crate::defaults;
 use crate::error::{Error, FieldErrors, Subject};
+use crate::job_submit_plugins;
 use crate::lifecycle::Change;
+use crate::options::EmptySettings;
 use crate::settings::{self, Surroundings, is_at_least, needs_version};
 use crate::state::{Controller, Kind, Region, Resource, Secret, Status, text_at, value_at};
 use crate::tokens;
@@ -20,6 +22,15 @@ pub(crate) fn check_create(cx: &Context<'_>, input: &Map<String, Value>, errors:
         if subnets.is_none_or(|subnets| subnets.len() > 1) {
             errors.push("networking.subnetIds", "must be a list of exactly 1 subnet");
         }
+    }
+    let settings = value_at(input, &["slurmConfiguration", "slurmCustomSettings"]);
+    if cx.options.empty_settings == EmptySettings::Refused
+        && settings.and_then(Value::as_array).is_some_and(Vec::is_empty)
+    {
+        errors.push(
+            "slurmConfiguration.slurmCustomSettings",
+            "must not be an empty list; leave it out to set nothing",
+        );
     }
     let Some(version) = text_at(input, &["scheduler", "version"]) else {
         return;
@@ -281,7 +292,8 @@ fn merged(
             scheduler.insert("version".to_owned(), json!(wanted));
         }
     }
-    merge_configuration(&mut members, input);
+    let resolved = job_submit_plugins::resolve(cx, &cluster.members, input, &mut errors);
+    merge_configuration(&mut members, &resolved);
     check_configuration(cx, &members, wanted.unwrap_or(current), &mut errors);
     errors.into_result()?;
     Ok(members)

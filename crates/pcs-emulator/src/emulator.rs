@@ -68,7 +68,7 @@ impl Emulator {
     /// Starts an emulator, with the state in `options.data_dir` if there is any.
     pub fn new(options: Options) -> Result<Emulator, StartError> {
         check_options(&options)?;
-        let model = Model::embedded().map_err(StartError::Model)?;
+        let model = Model::of(&options).map_err(StartError::Model)?;
         let store = options.data_dir.as_deref().map(Store::open).transpose()?;
         let world = match &store {
             Some(store) => store.load()?.unwrap_or_else(World::new),

@@ -19,6 +19,8 @@ mod emulator;
 mod error;
 mod faults;
 mod gres;
+mod health_checks;
+mod job_submit_plugins;
 mod lifecycle;
 mod model;
 mod node_groups;
@@ -47,7 +49,7 @@ pub use faults::{Effect, Fault};
 #[cfg(feature = "signatures")]
 pub use options::Credentials;
 pub use options::{
-    DeletedIds, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options, QueueUpdate, ResourceTypes,
-    TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
+    DeletedIds, EmptySettings, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options, PluginNames,
+    PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
 };
 pub use wire::Reply;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use pcs_emulator::{
-    Credentials, DeletedIds, Emulator, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options,
-    QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
+    Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses, InstanceProfiles, ListOrder,
+    Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames,
+    UnsetDefaults,
 };
 use tokio::net::TcpListener;
 
@@ -46,6 +47,12 @@ Usage: pcs-emulator [OPTIONS]
   --resource-types arn|model  resourceType of errors: computenodegroup, or ComputeNodeGroup [arn]
   --queue-update replace|merge
                               what UpdateQueue does with its list of groups [replace]
+  --plugin-update replace|merge
+                              what UpdateCluster does with its list of job submit plugins [replace]
+  --plugin-names pattern|spaces
+                              whether names of job submit plugins may hold spaces [pattern: no]
+  --empty-settings refused|accepted
+                              whether CreateCluster takes an empty slurmCustomSettings [refused]
   --group-names refused|accepted
                               whether a queue's groups may be given by name [refused]
   --unset-defaults omitted|shown
@@ -146,7 +153,7 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
     Ok(())
 }
 
-const ASSUMPTIONS: [&str; 10] = [
+const ASSUMPTIONS: [&str; 13] = [
     "http-statuses",
     "unknown-ids",
     "deleted-ids",
@@ -154,6 +161,9 @@ const ASSUMPTIONS: [&str; 10] = [
     "token-reuse",
     "resource-types",
     "queue-update",
+    "plugin-update",
+    "plugin-names",
+    "empty-settings",
     "group-names",
     "unset-defaults",
     "list-order",
@@ -175,6 +185,12 @@ fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), 
         ("resource-types", "model") => options.resource_types = ResourceTypes::Model,
         ("queue-update", "replace") => options.queue_update = QueueUpdate::Replace,
         ("queue-update", "merge") => options.queue_update = QueueUpdate::Merge,
+        ("plugin-update", "replace") => options.plugin_update = PluginUpdate::Replace,
+        ("plugin-update", "merge") => options.plugin_update = PluginUpdate::Merge,
+        ("plugin-names", "pattern") => options.plugin_names = PluginNames::Pattern,
+        ("plugin-names", "spaces") => options.plugin_names = PluginNames::Spaces,
+        ("empty-settings", "refused") => options.empty_settings = EmptySettings::Refused,
+        ("empty-settings", "accepted") => options.empty_settings = EmptySettings::Accepted,
         ("group-names", "refused") => options.group_names = GroupNames::Refused,
         ("group-names", "accepted") => options.group_names = GroupNames::Accepted,
         ("unset-defaults", "omitted") => options.unset_defaults = UnsetDefaults::Omitted,

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
+use crate::options::{Options, PluginNames};
 use crate::pattern::Pattern;
 
 /// Shapes and operations of the PCS API, and the rules around them.
@@ -21,18 +22,40 @@ pub(crate) struct Model {
 impl Model {
     /// The model compiled into this crate; parsed and its patterns compiled once per process.
     pub(crate) fn embedded() -> Result<Arc<Model>, String> {
-        static MODEL: LazyLock<Result<Arc<Model>, String>> = LazyLock::new(|| {
-            let file: ModelFile = serde_json::from_str(include_str!("../model/pcs-2023-02-10.json"))
-                .map_err(|e| format!("model/pcs-2023-02-10.json: {e}"))?;
-            let rules = serde_json::from_str(include_str!("../model/rules.json"))
-                .map_err(|e| format!("model/rules.json: {e}"))?;
-            Ok(Arc::new(Model {
-                operations: file.operations,
-                shapes: file.shapes,
-                rules,
-            }))
-        });
+        static MODEL: LazyLock<Result<Arc<Model>, String>> = LazyLock::new(|| Model::parse().map(Arc::new));
         MODEL.clone()
+    }
+
+    /// The model as these options have it.
+    pub(crate) fn of(options: &Options) -> Result<Arc<Model>, String> {
+        match options.plugin_names {
+            PluginNames::Pattern => Model::embedded(),
+            PluginNames::Spaces => Model::parse()?.with_spaces_in_plugin_names().map(Arc::new),
+        }
+    }
+
+    fn parse() -> Result<Model, String> {
+        let file: ModelFile = serde_json::from_str(include_str!("../model/pcs-2023-02-10.json"))
+            .map_err(|e| format!("model/pcs-2023-02-10.json: {e}"))?;
+        let rules = serde_json::from_str(include_str!("../model/rules.json"))
+            .map_err(|e| format!("model/rules.json: {e}"))?;
+        Ok(Model {
+            operations: file.operations,
+            shapes: file.shapes,
+            rules,
+        })
+    }
+
+    /// "Valid characters are letters, numbers, spaces, underscores (_), and hyphens (-). The first character must
+    /// be a letter or a number" (API model, `JobSubmitPlugin`), against the pattern beside it.
+    fn with_spaces_in_plugin_names(mut self) -> Result<Model, String> {
+        let as_in_text =
+            Pattern::try_from("[A-Za-z0-9][A-Za-z0-9 _-]*".to_owned()).map_err(|e| e.to_string())?;
+        match self.shapes.get_mut("JobSubmitPluginNameString") {
+            Some(Shape::String { pattern, .. }) => *pattern = Some(as_in_text),
+            _ => return Err("the model has no JobSubmitPluginNameString".to_owned()),
+        }
+        Ok(self)
     }
 
     pub(crate) fn shape(&self, name: &str) -> Option<&Shape> {
@@ -114,6 +137,8 @@ pub(crate) struct Rules {
     pub(crate) quotas: Quotas,
     pub(crate) scheduler_versions: SchedulerVersions,
     pub(crate) features: Features,
+    /// Families of EC2 instance types with NVIDIA GPUs.
+    pub(crate) nvidia_families: BTreeSet<String>,
     /// Scope (`cluster.slurmCustomSettings`) -> what may be set there.
     pub(crate) settings: BTreeMap<String, SettingRules>,
 }
@@ -148,6 +173,7 @@ pub(crate) struct Features {
     pub(crate) slurm_rest: String,
     pub(crate) node_group_scale_down: String,
     pub(crate) mixed_capacity: String,
+    pub(crate) instance_health_checks: String,
 }
 
 /// What may be set in one scope of custom settings.

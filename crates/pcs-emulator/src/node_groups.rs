@@ -9,6 +9,7 @@ use crate::context::{
 use crate::defaults;
 use crate::error::{Error, FieldErrors, Subject};
 use crate::gres;
+use crate::health_checks;
 use crate::settings::{self, Surroundings, is_at_least, needs_version};
 use crate::state::{Kind, Region, Resource, Status, text_at, value_at};
 
@@ -16,6 +17,7 @@ use crate::state::{Kind, Region, Resource, Status, text_at, value_at};
 pub(crate) fn check_request(input: &Map<String, Value>, errors: &mut FieldErrors) {
     check_subnets(input, errors);
     check_scripts(input, errors);
+    health_checks::check_request(input, errors);
     let scaling = |name| value_at(input, &["scalingConfiguration", name]).and_then(Value::as_i64);
     if let (Some(min), Some(max)) = (scaling("minInstanceCount"), scaling("maxInstanceCount"))
         && min > max
@@ -169,6 +171,7 @@ fn check_in_cluster(cluster: &Resource, after: &Map<String, Value>, cx: &Context
         );
         gres::check(cx.model, configuration, version, &mut errors);
     }
+    health_checks::check_in_cluster(cx.model, after, version, &mut errors);
     errors.into_result()
 }
 

@@ -45,6 +45,12 @@ pub struct Options {
     pub resource_types: ResourceTypes,
     /// What `UpdateQueue` does with its list of compute node groups.
     pub queue_update: QueueUpdate,
+    /// What `UpdateCluster` does with its list of job submit plugins.
+    pub plugin_update: PluginUpdate,
+    /// What the name of a job submit plugin may hold.
+    pub plugin_names: PluginNames,
+    /// Whether `CreateCluster` takes an empty `slurmCustomSettings`.
+    pub empty_settings: EmptySettings,
     /// Whether a queue's compute node groups may be given by name.
     pub group_names: GroupNames,
     /// Whether answers show documented defaults of members that were never set.
@@ -83,6 +89,9 @@ impl Default for Options {
             token_life: Duration::from_hours(24),
             resource_types: ResourceTypes::Arn,
             queue_update: QueueUpdate::Replace,
+            plugin_update: PluginUpdate::Replace,
+            plugin_names: PluginNames::Pattern,
+            empty_settings: EmptySettings::Refused,
             group_names: GroupNames::Refused,
             unset_defaults: UnsetDefaults::Omitted,
             list_order: ListOrder::OldestFirst,
@@ -203,6 +212,35 @@ pub enum QueueUpdate {
     Replace,
     /// The list is added to the queue's.
     Merge,
+}
+
+/// What `UpdateCluster` does with its list of job submit plugins, which AWS does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PluginUpdate {
+    /// The list is the cluster's new one, as with its other lists; an empty one removes the plugin.
+    #[default]
+    Replace,
+    /// A plugin of the same name is replaced, one of another name added. An empty list changes nothing.
+    Merge,
+}
+
+/// What the name of a job submit plugin may hold. The API model's pattern and its text contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PluginNames {
+    /// The pattern: letters, digits, underscores and hyphens.
+    #[default]
+    Pattern,
+    /// The text: spaces as well.
+    Spaces,
+}
+
+/// Whether `CreateCluster` takes an empty `slurmCustomSettings`, which the API model allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum EmptySettings {
+    /// As AWS's reference architecture met it, through `CloudFormation`.
+    #[default]
+    Refused,
+    Accepted,
 }
 
 /// Whether `computeNodeGroupId` takes a name as well, as the identifiers of resources do.

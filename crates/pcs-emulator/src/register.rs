@@ -58,9 +58,11 @@ pub(crate) fn register(
         "computeNodeGroupName": group.name,
         "schedulerVersion": cluster.text_at(&["scheduler", "version"]),
     });
-    if let (Some(answer), Some(actions)) = (answer.as_object_mut(), group.members.get("nodeLifecycleActions"))
-    {
-        answer.insert("nodeLifecycleActions".to_owned(), actions.clone());
+    if let Some(answer) = answer.as_object_mut() {
+        for name in ["nodeLifecycleActions", "instanceHealthChecks"] {
+            let configured = group.members.get(name);
+            answer.extend(configured.map(|value| (name.to_owned(), value.clone())));
+        }
     }
     Ok(answer)
 }

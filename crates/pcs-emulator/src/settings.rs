@@ -72,7 +72,7 @@ fn check_setting(
         .get(name)
         .filter(|since| !is_at_least(around.version, since))
     {
-        errors.push(&at_name, needs_version(name, since, around.version));
+        errors.push(&at_name, setting_needs_version(name, since));
     }
     if rules.needs_accounting.contains(name) && !around.accounting {
         errors.push(
@@ -99,9 +99,18 @@ fn check_setting(
             .get(name)
             .and_then(|options| options.get(option));
         if let Some(since) = since.filter(|since| !is_at_least(around.version, since)) {
-            errors.push(&at_value, needs_version(option, since, around.version));
+            errors.push(
+                &at_value,
+                setting_needs_version(&format!("{name}={option}"), since),
+            );
         }
     }
+}
+
+/// PCS's own words for a setting that a cluster's scheduler is too old for. Those about one value of a setting are
+/// not known: they name it as `Name=value` here.
+fn setting_needs_version(setting: &str, since: &str) -> String {
+    format!("Slurm custom settings parameter {setting} is only supported for Slurm version {since} or later")
 }
 
 /// The message for a feature that a cluster's scheduler is too old for.
@@ -205,6 +214,24 @@ mod tests {
         };
         assert_eq!(socket("25.05"), ["[0].parameterValue"]);
         assert!(socket("25.11").is_empty());
+        let metrics = |version| {
+            let settings = [
+                ("MetricsType", "metrics/openmetrics"),
+                ("CommunicationParameters", "NoAddrCache,enable_http"),
+            ];
+            wrong("cluster", &settings, version, false)
+        };
+        assert_eq!(metrics("25.05"), ["[0].parameterName", "[1].parameterValue"]);
+        assert!(metrics("25.11").is_empty());
+        assert!(
+            wrong(
+                "cluster",
+                &[("CommunicationParameters", "NoAddrCache")],
+                "25.05",
+                false
+            )
+            .is_empty()
+        );
         assert_eq!(
             wrong("computeNodeGroup", &[("Sockets", "2")], "25.05", false),
             ["[0].parameterName"]

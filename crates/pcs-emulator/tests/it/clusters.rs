@@ -201,6 +201,10 @@ fn what_the_shape_cannot_say_is_refused_with_its_field() {
         &["slurmConfiguration.slurmRest.mode"],
     );
     check(
+        &|b| b["slurmConfiguration"] = json!({"slurmCustomSettings": []}),
+        &["slurmConfiguration.slurmCustomSettings"],
+    );
+    check(
         &|b| {
             let set = |name| json!([{"parameterName": name, "parameterValue": "1"}]);
             b["slurmConfiguration"] = json!({

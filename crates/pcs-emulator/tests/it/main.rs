@@ -9,6 +9,10 @@ mod durability;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod health_checks;
+#[cfg(test)]
+mod job_submit_plugins;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod node_groups;
