@@ -21,7 +21,7 @@ fn binary() -> PathBuf {
 }
 
 /// Every event, in an order in which a cluster lives and dies.
-const STORY: [&str; 38] = [
+const STORY: [&str; 40] = [
     "refused-test-invoke-stage",
     "refused-no-identity",
     "refused-foreign-api",
@@ -44,6 +44,8 @@ const STORY: [&str; 38] = [
     "refused-unknown-profile",
     "create-compute-node-group",
     "create-compute-node-group-with-iam",
+    "create-cluster-with-job-submit-plugin",
+    "create-compute-node-group-with-health-checks",
     "get-compute-node-group",
     "update-compute-node-group",
     "list-compute-node-groups",

@@ -132,6 +132,31 @@ async fn members_that_the_sdk_does_not_know_pass_both_ways() {
     assert_eq!(read.get("customLaunchTemplate"), None);
 }
 
+/// And so do the two of botocore 1.44.8: a plugin on a cluster, health checks on a group of it.
+#[tokio::test]
+async fn job_submit_plugins_and_health_checks_pass_both_ways() {
+    let world = World::start().await;
+    let sent = |name: &str, pointer: &str| {
+        let body: Value = serde_json::from_str(event(name)["body"].as_str().unwrap()).unwrap();
+        body.pointer(pointer).unwrap().clone()
+    };
+    let (cluster, group) = (
+        "create-cluster-with-job-submit-plugin",
+        "create-compute-node-group-with-health-checks",
+    );
+    let created = world.send(&event(cluster)).await;
+    assert_eq!(created.status, 202, "{created:?}");
+    assert_eq!(
+        created.body["cluster"]["slurmConfiguration"]["jobSubmitPlugins"],
+        sent(cluster, "/slurmConfiguration/jobSubmitPlugins")
+    );
+    world.settle();
+    let created = world.send(&event(group)).await;
+    assert_eq!(created.status, 202, "{created:?}");
+    let checks = sent(group, "/instanceHealthChecks");
+    assert_eq!(created.body["computeNodeGroup"]["instanceHealthChecks"], checks);
+}
+
 #[tokio::test]
 async fn the_same_token_of_the_same_caller_acts_once_and_of_another_caller_not_at_all() {
     let world = World::start().await;
