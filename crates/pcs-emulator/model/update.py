@@ -10,8 +10,6 @@ operation or a new shape kind does. Documentation text is left out; everything t
 import json
 import pathlib
 
-import botocore.loaders
-
 TARGET = pathlib.Path(__file__).with_name("pcs-2023-02-10.json")
 
 SHAPE_KEYS = ("type", "required", "min", "max", "pattern", "enum", "sensitive", "exception", "fault",
@@ -53,6 +51,9 @@ def render(model):
 
 def installed():
     """The text of the model file as the installed botocore makes it."""
+    # Here, because scripts/model-watch derives from a file that it is given, without a botocore.
+    import botocore.loaders
+
     return render(derive(botocore.loaders.Loader().load_service_model("pcs", "service-2")))
 
 
