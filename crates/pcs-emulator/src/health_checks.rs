@@ -80,7 +80,7 @@ pub(crate) fn check_in_cluster(
         errors.push(
             format!("{}.profile", ON_START.join(".")),
             format!(
-                "a profile other than NONE requires instance types with NVIDIA GPUs, which {} has not",
+                "a profile other than NONE requires instance types with NVIDIA GPUs; these have none: {}",
                 without.join(", ")
             ),
         );
