@@ -1,4 +1,4 @@
-//! `instanceHealthChecks` of compute node groups: what the API model's text asks for and its shapes do not say.
+//! `instanceHealthChecks` of compute node groups: what the API model's text asks for and its shapes do not.
 
 use serde_json::{Map, Value};
 
@@ -34,8 +34,8 @@ fn refuse_empty(input: &Map<String, Value>, path: &[&str], instead: &str, errors
     is_empty
 }
 
-/// A check that the member `switch` turns on or, with NONE, off: `switch` has no default, and a check that is off
-/// repairs nothing.
+/// A check that the member `switch` turns on or, with NONE, off: `switch` has no default, and a check that is
+/// off repairs nothing.
 fn check_switch(input: &Map<String, Value>, path: &[&str], switch: &str, errors: &mut FieldErrors) {
     let Some(check) = value_at(input, path).and_then(Value::as_object) else {
         return;

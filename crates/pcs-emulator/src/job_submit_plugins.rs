@@ -1,5 +1,5 @@
-//! `slurmConfiguration.jobSubmitPlugins` of clusters in an update: AWS does not say whether the list replaces the
-//! present one (`Options::plugin_update`).
+//! `slurmConfiguration.jobSubmitPlugins` of clusters in an update: AWS does not say whether the list replaces
+//! the present one (`Options::plugin_update`).
 
 use serde_json::{Map, Value, json};
 

@@ -46,8 +46,8 @@ impl Model {
         })
     }
 
-    /// "Valid characters are letters, numbers, spaces, underscores (_), and hyphens (-). The first character must
-    /// be a letter or a number" (API model, `JobSubmitPlugin`), against the pattern beside it.
+    /// "Valid characters are letters, numbers, spaces, underscores (_), and hyphens (-). The first character
+    /// must be a letter or a number" (API model, `JobSubmitPlugin`), against the pattern beside it.
     fn with_spaces_in_plugin_names(mut self) -> Result<Model, String> {
         let as_in_text =
             Pattern::try_from("[A-Za-z0-9][A-Za-z0-9 _-]*".to_owned()).map_err(|e| e.to_string())?;

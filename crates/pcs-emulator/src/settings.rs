@@ -107,8 +107,8 @@ fn check_setting(
     }
 }
 
-/// PCS's own words for a setting that a cluster's scheduler is too old for. Those about one value of a setting are
-/// not known: they name it as `Name=value` here.
+/// PCS's own words for a setting that a cluster's scheduler is too old for. Those about one value of a
+/// setting are not known: they name it as `Name=value` here.
 fn setting_needs_version(setting: &str, since: &str) -> String {
     format!("Slurm custom settings parameter {setting} is only supported for Slurm version {since} or later")
 }
