@@ -11,15 +11,20 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c
 SIGNING_KEY = "arn:aws:kms:us-east-1:123456789012:key/7a8b9c0d-1e2f-4c5d-9e6f-0f8d2c1b3a4e"
 WEB_ACL = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pcs-api/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:operations"
+TRUSTED = "arn:aws:iam::123456789012:role/hpc/Portal,arn:aws:iam::999999999999:root"
+ORGANIZATION = "o-a1b2c3d4e5"
+
+
+def several_of(form, length):
+    """As many values as fit into `length` characters."""
+    values = []
+    while len(",".join([*values, form.format(len(values))])) <= length:
+        values.append(form.format(len(values)))
+    return ",".join(values)
 
 
 def patterns_of(length):
-    """As many patterns as fit into `length` characters."""
-    pattern = "arn:aws:iam::123456789012:policy/hpc/project-{:03}-*"
-    patterns = []
-    while len(",".join([*patterns, pattern.format(len(patterns))])) <= length:
-        patterns.append(pattern.format(len(patterns)))
-    return ",".join(patterns)
+    return several_of("arn:aws:iam::123456789012:policy/hpc/project-{:03}-*", length)
 
 
 SCENARIOS = {
@@ -33,17 +38,34 @@ SCENARIOS = {
         "CustomDomainHostedZoneId": "Z0123456789ABCDEFGHIJ",
     },
     "private": {"VpcEndpointId": "vpce-0123456789abcdef0"},
-    "iam-admin": {"EnableIamAdminAccess": "true"},
+    "legacy-tls": {
+        "CustomDomainName": "pcs.example.com", "CustomDomainCertificate": CERTIFICATE, "TlsSecurityPolicy": "TLS_1_2",
+    },
+    "legacy-tls-private": {"VpcEndpointId": "vpce-0123456789abcdef0", "TlsSecurityPolicy": "TLS_1_2"},
+    "basic-access": {
+        "CustomDomainName": "pcs.example.com", "CustomDomainCertificate": CERTIFICATE, "EndpointAccessMode": "BASIC",
+    },
+    "reserved": {"ReservedConcurrency": "20"},
+    "fips": {"UseFipsEndpoints": "true", "Region": "us-east-1"},
+    "trusted-principals": {"ApiRolesTrustedPrincipals": TRUSTED},
+    "trusted-organization": {"ApiRolesPrincipalOrgId": ORGANIZATION},
+    "trusted-with-mfa": {
+        "ApiRolesTrustedPrincipals": TRUSTED, "ApiRolesPrincipalOrgId": ORGANIZATION, "ApiRolesRequireMfa": "true",
+    },
+    "inline-actions": {"AllowedInlineActions": "s3:Get*,logs:PutLogEvents"},
+    "iam-admin": {"EnableIamAdminAccess": "true", "AcceptUnboundedNodeRoles": "true"},
     "iam-admin-boundary": {"EnableIamAdminAccess": "true", "PermissionsBoundaryPolicy": BOUNDARY},
     "boundary-only": {"PermissionsBoundaryPolicy": BOUNDARY},
-    "iam-admin-own-role": {"EnableIamAdminAccess": "true", "ParallelClusterFunctionRole": OWN_ROLE},
+    "iam-admin-own-role": {
+        "EnableIamAdminAccess": "true", "PermissionsBoundaryPolicy": BOUNDARY, "ParallelClusterFunctionRole": OWN_ROLE,
+    },
     "no-user-role": {"CreateApiUserRole": "false"},
     "private-no-user-role": {"CreateApiUserRole": "false", "VpcEndpointId": "vpce-0123456789abcdef0"},
     "prefix": {"IAMRoleAndPolicyPrefix": "team-blue-"},
     "strict": {"AdditionalIamPoliciesPreset": "strict", "EnableIamAdminAccess": "true"},
     "more-policies": {
         "AdditionalIamPolicies": "arn:aws:iam::123456789012:policy/hpc/*,arn:aws:iam::aws:policy/AmazonFSxReadOnlyAccess",
-        "EnableIamAdminAccess": "true",
+        "EnableIamAdminAccess": "true", "AcceptUnboundedNodeRoles": "true",
     },
     "encrypted": {"KmsKeyArn": KMS_KEY},
     "own-signing-key": {"AuditSigningKey": SIGNING_KEY},
@@ -63,12 +85,15 @@ SCENARIOS = {
         "AdditionalIamPolicies": patterns_of(1500), "EnableInstanceRegistration": "true",
         "ApiRolesPermissionsBoundaryPolicy": LONG_BOUNDARY, "KmsKeyArn": KMS_KEY, "WebAclArn": WEB_ACL,
         "AuditSigningKey": SIGNING_KEY, "AlarmTopicArn": TOPIC, "LifecycleScripts": "CHECKSUM_OUTSIDE_S3",
+        "AllowedInlineActions": several_of("s3:GetObject{:03}*", 640), "ReservedConcurrency": "99999",
+        "ApiRolesTrustedPrincipals": several_of("arn:aws:iam::{:012}:root", 1200),
+        "ApiRolesPrincipalOrgId": "o-" + "a" * 32, "ApiRolesRequireMfa": "true",
     },
 }
 
 # The same in another partition; ARNs in parameters would be of that partition too, so there are none.
 PARTITIONS = {
-    "govcloud": ({"EnableIamAdminAccess": "true", "Region": "us-gov-west-1"},
+    "govcloud": ({"EnableIamAdminAccess": "true", "AcceptUnboundedNodeRoles": "true", "Region": "us-gov-west-1"},
                  {"partition": "aws-us-gov", "region": "us-gov-west-1"}),
 }
 
@@ -88,4 +113,17 @@ CONTRADICTIONS = [
     ({"ParallelClusterFunctionRole": OWN_ROLE,
       "ParallelClusterFunctionAdditionalPolicies": "arn:aws:iam::123456789012:policy/More"},
      ["ParallelClusterFunctionAdditionalPolicies is for the role that this stack creates."]),
+    ({"EnableIamAdminAccess": "true"}, ["EnableIamAdminAccess is true without a bound"]),
+    # Neither is a bound: policies that callers may name besides, and a role of one's own for the function.
+    ({"EnableIamAdminAccess": "true", "AdditionalIamPolicies": "arn:aws:iam::aws:policy/AmazonFSxReadOnlyAccess",
+      "ParallelClusterFunctionRole": OWN_ROLE}, ["EnableIamAdminAccess is true without a bound"]),
+    ({"CreateApiUserRole": "false", "ApiRolesTrustedPrincipals": TRUSTED}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesPrincipalOrgId": ORGANIZATION}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesRequireMfa": "true"}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
+    ({"UseFipsEndpoints": "true"}, ["UseFipsEndpoints is true, and PCS has FIPS endpoints in"]),
+    ({"UseFipsEndpoints": "true", "Region": "eu-west-1"}, ["UseFipsEndpoints is true, and PCS has FIPS endpoints in"]),
 ]
+
+# Each way by which EnableIamAdminAccess is taken.
+BOUNDED = [{"PermissionsBoundaryPolicy": BOUNDARY}, {"AdditionalIamPoliciesPreset": "strict"},
+           {"AcceptUnboundedNodeRoles": "true"}]

@@ -42,7 +42,8 @@ def results(asked, resource_policy=None):
     asked = list(asked)
     simulations = []
     for request, identity in asked:
-        account = (request.resource.split(":") + [""] * 5)[4]
+        # AWS's managed policies belong to every account.
+        account = (request.resource.split(":") + [""] * 5)[4].replace("aws", "")
         simulation = {
             "request": {
                 "principal": request.principal,

@@ -69,6 +69,11 @@ def test_the_strict_list_is_shorter_and_no_other():
                         "EC2InstanceProfileForImageBuilder", "AWSLambdaBasicExecutionRole"}
 
 
+@pytest.mark.parametrize("name", ["default", "strict", "more-policies"])
+def test_what_the_api_attaches_to_every_role_that_it_makes_is_on_the_list(name):
+    assert OF_PCS in in_the_environment(name)
+
+
 def test_more_patterns_come_after_the_preset():
     parameters = made("more-policies")[1].parameters
     assert in_the_environment("more-policies") == [

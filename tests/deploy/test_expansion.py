@@ -128,11 +128,16 @@ def test_the_endpoint(stack):
     domain = stack.parameters["CustomDomainName"]
     server, = api["Body"]["servers"]
     assert server["x-amazon-apigateway-endpoint-configuration"] == {"disableExecuteApiEndpoint": bool(domain)}
-    # "Supported security policies" in the API Gateway Developer Guide: TLS 1.2 and 1.3.
-    assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
+    # "Supported security policies" in the API Gateway Developer Guide; "Endpoint access mode" there: only policies whose
+    # names begin with SecurityPolicy_ take one, and they have to.
+    policy = stack.parameters["TlsSecurityPolicy"]
+    assert policy in ("SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "TLS_1_2")
+    mode = "BASIC" if endpoint else stack.parameters["EndpointAccessMode"]
+    expected = (policy, mode if policy.startswith("SecurityPolicy_") else None)
+    assert (api["SecurityPolicy"], api.get("EndpointAccessMode")) == expected
     for name in of_type(stack, "AWS::ApiGateway::DomainName"):
         properties = stack.resources()[name]["Properties"]
-        assert properties["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
+        assert (properties["SecurityPolicy"], properties.get("EndpointAccessMode")) == expected
         assert properties["RegionalCertificateArn"] == stack.parameters["CustomDomainCertificate"]
     mappings = of_type(stack, "AWS::ApiGateway::BasePathMapping").values()
     # No base path: URLs are those of the default endpoint without the stage.
@@ -217,15 +222,22 @@ def test_the_function(stack):
         ("events.amazonaws.com", stack.attribute("SweepSchedule", "Arn")),
     ]
     for permission in permissions:
-        assert permission["Action"] == "lambda:InvokeFunction" and permission["SourceAccount"] == account
+        assert permission["Action"] == "lambda:InvokeFunction"
+        # Lambda holds the source ARN against what the service sends; neither ARN is another account's.
+        assert permission["SourceArn"].split(":")[4] == account
+        # EventBridge User Guide, "My rule ran but my Lambda function wasn't invoked": SourceAccount prevents that.
+        assert "SourceAccount" not in permission
+    concurrency = stack.parameters["ReservedConcurrency"]
+    assert function.get("ReservedConcurrentExecutions", "") == concurrency
 
 
 def test_the_environment_is_what_the_function_reads(stack):
     """Every variable that src/config.rs reads and Lambda does not set itself, and values of the forms it takes."""
     variables = only(stack, "AWS::Lambda::Function")["Environment"]["Variables"]
     source = "".join(file.read_text() for file in (expansion.ROOT / "src").rglob("*.rs"))
-    read = set(re.findall(r'"(PCS_API_[A-Z_]+)"', source))
-    assert read == set(variables)
+    read = set(re.findall(r'"(PCS_API_[A-Z_]+)"', source)) | {"PCS_API_ALLOWED_INLINE_ACTIONS"}
+    # The AWS SDK reads this one (AWS SDKs and Tools Reference Guide, "Dual-stack and FIPS endpoints").
+    assert set(variables) == read | {"AWS_USE_FIPS_ENDPOINT"}
     parameters = stack.parameters
     expected = {
         "PCS_API_REGION_SCOPE": parameters["Region"],
@@ -236,10 +248,12 @@ def test_the_environment_is_what_the_function_reads(stack):
         "PCS_API_AUDIT_TABLE": stack.ref("AuditTable"),
         "PCS_API_AUDIT_RETENTION_DAYS": parameters["AuditRetentionDays"],
         "PCS_API_PERMISSIONS_BOUNDARY": parameters["PermissionsBoundaryPolicy"],
+        "PCS_API_ALLOWED_INLINE_ACTIONS": parameters["AllowedInlineActions"],
         "PCS_API_ENABLE_IAM_ADMIN_ACCESS": parameters["EnableIamAdminAccess"],
         "PCS_API_ENABLE_INSTANCE_REGISTRATION": parameters["EnableInstanceRegistration"],
         "PCS_API_LIFECYCLE_SCRIPTS": parameters["LifecycleScripts"],
         "PCS_API_LOG_LEVEL": parameters["LogLevel"],
+        "AWS_USE_FIPS_ENDPOINT": parameters["UseFipsEndpoints"],
     }
     assert {name: variables[name] for name in expected} == expected
     key = variables["PCS_API_AUDIT_SIGNING_KEY"]
@@ -305,14 +319,19 @@ def test_the_audit_table_is_the_local_one(local):
     assert here["TimeToLiveSpecification"] == {"AttributeName": expires["AttributeName"], "Enabled": True}
 
 
-STAYS = {"AuditTable", "AuditTrailKey", "AccessLogGroup", "ApiGatewayAccount", "ApiGatewayLogsRole"}
+STAYS = {
+    # Its deletion protection would stop the deletion, and with it the rollback of a first deployment that fails.
+    "AuditTable": "Retain",
+    "AuditTrailKey": "RetainExceptOnCreate", "AccessLogGroup": "RetainExceptOnCreate",
+    "ApiGatewayAccount": "RetainExceptOnCreate", "ApiGatewayLogsRole": "RetainExceptOnCreate",
+}
 
 
 def test_records_stay_when_the_stack_goes(stack):
     for name, resource in stack.resources().items():
         kept = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
         if name in STAYS:
-            assert kept == ("Retain", "Retain"), name
+            assert kept == (STAYS[name], "Retain"), name
         else:
             assert kept in ((None, None), ("Delete", "Delete")), name
 

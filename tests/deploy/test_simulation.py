@@ -96,7 +96,7 @@ def with_boundary(action, boundary):
     return asks(action, ROLE, **context)
 
 
-@pytest.mark.parametrize("action", ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"])
+@pytest.mark.parametrize("action", ["iam:CreateRole", "iam:AttachRolePolicy"])
 def test_roles_are_made_with_exactly_the_boundary(action):
     requests = [with_boundary(action, boundary) for boundary in [BOUNDARY, *OTHER_BOUNDARIES]]
     assert function_asks("iam-admin-boundary", requests) == ["Allowed"] + ["ImplicitlyDenied"] * len(OTHER_BOUNDARIES)
@@ -107,15 +107,22 @@ def test_the_boundary_does_not_excuse_a_policy():
 
 
 def test_without_a_boundary_none_is_asked_for():
-    requests = [with_boundary(action, None) for action in ("iam:CreateRole", "iam:PutRolePolicy")]
+    requests = [with_boundary(action, None) for action in ("iam:CreateRole", "iam:AttachRolePolicy")]
     assert function_asks("iam-admin", requests) == ["Allowed", "Allowed"]
+
+
+@pytest.mark.parametrize("name", ["iam-admin", "iam-admin-boundary", "strict", "everything"])
+def test_no_policy_of_the_functions_own_writing_gets_into_a_role(name):
+    boundaries = [None, BOUNDARY, made(name)[1].parameters["PermissionsBoundaryPolicy"] or None]
+    requests = [with_boundary("iam:PutRolePolicy", boundary) for boundary in boundaries]
+    assert function_asks(name, requests) == ["ImplicitlyDenied"] * len(requests)
 
 
 # --- which roles ---
 
 
 WRITES = [
-    ("iam:CreateRole", ROLE), ("iam:PutRolePolicy", ROLE), ("iam:AttachRolePolicy", ROLE), ("iam:DetachRolePolicy", ROLE),
+    ("iam:CreateRole", ROLE), ("iam:AttachRolePolicy", ROLE), ("iam:DetachRolePolicy", ROLE),
     ("iam:DeleteRole", ROLE), ("iam:DeleteRolePolicy", ROLE), ("iam:TagRole", ROLE),
     ("iam:CreateInstanceProfile", PROFILE), ("iam:DeleteInstanceProfile", PROFILE),
     ("iam:AddRoleToInstanceProfile", PROFILE), ("iam:RemoveRoleFromInstanceProfile", PROFILE),
@@ -131,7 +138,7 @@ def write(action, resource):
     context = {}
     if action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
         context["iam__PolicyARN"] = ALLOWED_POLICY
-    if action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"):
+    if action in ("iam:CreateRole", "iam:AttachRolePolicy"):
         context["iam__PermissionsBoundary"] = BOUNDARY
     return asks(action, resource, **context)
 
