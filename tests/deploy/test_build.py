@@ -14,6 +14,7 @@ import expand as expansion
 
 STAND_IN = """#!/bin/sh
 echo "$@" >"{noted}"
+pwd >"{noted}.place"
 mkdir -p "$5" && cd "$5" && echo binary >bootstrap && python3 -m zipfile --create pcs-api-0.1.0-$2.zip bootstrap
 rm bootstrap
 """
@@ -25,7 +26,7 @@ def build(tmp_path):
         pytest.skip("NOT CHECKED: there is no make")
     checkout, noted = tmp_path / "checkout", tmp_path / "noted"
     (checkout / "scripts").mkdir(parents=True)
-    for name in ("template.yaml", "Makefile"):
+    for name in ("template.yaml", "Makefile", "samconfig.toml"):
         shutil.copy(expansion.ROOT / name, checkout)
     package = checkout / "scripts" / "package"
     package.write_text(STAND_IN.format(noted=noted))
@@ -53,6 +54,15 @@ def test_the_function_is_built_for_the_processor_that_the_template_asks_for(buil
     built = checkout / (folder or ".aws-sam/build") / "PcsApiFunction"
     assert [each.name for each in built.iterdir()] == ["bootstrap"], "nothing else goes to Lambda"
     assert os.access(built / "bootstrap", os.X_OK), "Lambda could not run it"
+
+
+def test_the_checkout_is_not_copied(build, tmp_path):
+    """What cargo leaves in target/ is gigabytes. samconfig.toml has SAM build in the source."""
+    run, _, checkout = build()
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "noted.place").read_text().strip() == str(checkout)
+    assert sorted(each.name for each in checkout.iterdir()) == [
+        ".aws-sam", "Makefile", "samconfig.toml", "scripts", "template.yaml"], "nothing is left in it"
 
 
 def test_a_processor_that_is_not_known_stops_the_real_script():

@@ -84,14 +84,20 @@ def test_every_word_that_looks_like_a_parameter_is_one(template):
     assert assigned <= set(template["Parameters"]), assigned - set(template["Parameters"])
 
 
-def test_files_that_it_names_exist():
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
+def headings(page):
+    return [re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+            for line in page.read_text().splitlines() if line.startswith("#")]
+
+
+@pytest.mark.parametrize("page", [PAGE, PAGE.with_name("upgrade.md")], ids=lambda page: page.name)
+def test_files_and_headings_that_it_links_to_exist(page):
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", page.read_text())
+    assert links
+    for link, anchor in links:
         if not link.startswith("https://"):
-            assert (PAGE.parent / link).exists(), link
-    for anchor in re.findall(r"\]\(#([^)]+)\)", TEXT):
-        headings = [re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
-                    for line in TEXT.splitlines() if line.startswith("#")]
-        assert anchor in headings, anchor
+            there = page.parent / link if link else page
+            assert there.exists(), link
+            assert not anchor or anchor in headings(there), (link, anchor)
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.split("\n")[0][:40])
@@ -125,6 +131,12 @@ def test_aws_commands_and_their_options_exist():
             assert options <= known, (line, options - known)
             checked += 1
     assert checked >= 10
+
+
+def test_the_oldest_sam_that_it_names_is_not_newer_than_the_one_that_is_tried():
+    named = re.search(r"AWS SAM CLI\]\([^)]+\) (\d+\.\d+\.\d+) or later", TEXT)[1]
+    tried = re.search(r"^aws-sam-cli==(\S+)$", (expansion.ROOT / "tests/deploy/requirements.txt").read_text(), re.M)[1]
+    assert [int(part) for part in named.split(".")] <= [int(part) for part in tried.split(".")]
 
 
 @pytest.mark.parametrize("command", ["build", "deploy", "package"])

@@ -193,6 +193,12 @@ def test_the_stage_logs_callers_and_throttles(stack):
         assert properties.get("KmsKeyId", "") == stack.parameters["KmsKeyArn"]
 
 
+def test_the_accounts_setting_comes_after_the_api(template):
+    """Reference of AWS::ApiGateway::Account: an account that never had a resource of API Gateway needs one before it."""
+    assert template["Resources"]["ApiGatewayAccount"]["DependsOn"] == "PcsApi"
+    assert template["Resources"]["PcsApi"]["Type"] == "AWS::Serverless::Api"
+
+
 def test_a_change_of_parameters_reaches_the_stage(template):
     """A resource policy takes effect when the API is deployed, and only a new Deployment deploys it."""
     assert template["Resources"]["PcsApi"]["Properties"]["AlwaysDeploy"] is True

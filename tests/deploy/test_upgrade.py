@@ -4,14 +4,20 @@ cannot change, and names that are one for all Regions."""
 import copy
 import json
 import pathlib
+import re
 
 import pytest
 
 import expand as expansion
 from conftest import made
+from providers import schemas
 from scenarios import PARTITIONS, SCENARIOS
 
-RELEASED = json.loads((pathlib.Path(__file__).parent / "data" / "released-indexes.json").read_text())
+DATA = pathlib.Path(__file__).parent / "data"
+RELEASED = json.loads((DATA / "released-indexes.json").read_text())
+RESOURCES = json.loads((DATA / "released-resources.json").read_text())
+# Between them they have every resource.
+SETS = ["default", "custom-domain-hosted-zone", "guarded", "iam-admin-boundary"]
 PAGE = expansion.ROOT / "docs" / "upgrade.md"
 
 
@@ -57,6 +63,64 @@ def test_released_keys_of_the_table_stay(template):
     table = template["Resources"]["AuditTable"]["Properties"]
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
     assert "TableName" not in table
+
+
+# --- what CloudFormation replaces ---
+
+
+def create_only(resource):
+    """Values of the properties whose change replaces the resource, by the schema of its provider."""
+    names = [path.removeprefix("/properties/") for path in schemas()[resource["Type"]].get("createOnlyProperties", [])]
+    return {name: resource["Properties"][name] for name in names if name in resource["Properties"]}
+
+
+def now():
+    found = {}
+    for scenario in SETS:
+        for name, resource in made(scenario)[1].resources().items():
+            # The id of a deployment is another one every time, on purpose.
+            found.setdefault(re.sub(r"Deployment[0-9a-f]{10}$", "Deployment", name), resource)
+    return found
+
+
+def moved(released, resources):
+    """What an update makes, removes or replaces."""
+    replaced = {name for name in set(released) & set(resources)
+                if (released[name]["type"], released[name].get("createOnly", {}))
+                != (resources[name]["Type"], create_only(resources[name]))}
+    return replaced | (set(released) ^ set(resources))
+
+
+def told():
+    """Resources that the newest section of the page says are made, removed or replaced."""
+    section = re.split(r"^## ", PAGE.read_text(), flags=re.M)[1]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {name for _, resources, change, *_ in rows if re.match(r" (replaced|new|removed)\b", change)
+            for name in re.findall(r"`(\w+)`", resources)}
+
+
+def test_the_page_tells_what_an_update_replaces():
+    assert moved(RESOURCES, now()) == told()
+
+
+def test_the_parameter_sets_have_every_resource(template):
+    names = {re.sub(r"prodStage$|Deployment$", "", name) for name in now()}
+    assert names == set(template["Resources"])
+
+
+@pytest.mark.parametrize("change", [
+    lambda resources: resources["AuditTable"]["Properties"].update(TableName="audit"),
+    lambda resources: resources["NodeRolesPolicy"]["Properties"].update(Description="Other words."),
+    lambda resources: resources.pop("SweepSchedule"),
+    lambda resources: resources.update(Another=resources["SweepSchedule"]),
+])
+def test_a_replacement_that_the_page_does_not_tell_is_found(change):
+    resources = copy.deepcopy(now())
+    change(resources)
+    assert moved(RESOURCES, resources) != told()
+
+
+# --- names ---
 
 
 # Types whose names are one set for all Regions of an account, the property that holds the name, and why.
@@ -108,6 +172,7 @@ def test_the_page_is_found_from_where_people_look():
     assert "(docs/upgrade.md)" in (expansion.ROOT / "README.md").read_text()
     assert "(upgrade.md)" in (expansion.ROOT / "docs" / "deploy.md").read_text()
     text = PAGE.read_text()
+    # What an update asks of people beside what it replaces.
     for word in ("AcceptUnboundedNodeRoles", "script-source", "lifecycle-script", "AWSPCSComputeNodePolicy",
-                 "AllowedInlineActions", "DashboardName", "ApiInvokesFunction", "ScheduleInvokesFunction"):
+                 "AllowedInlineActions", "iam:PutRolePolicy"):
         assert word in text, word
