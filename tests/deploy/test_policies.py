@@ -394,6 +394,14 @@ def test_node_roles_are_made_with_a_bound_or_by_name_without(template, bound):
     assert Stack(template, {"EnableIamAdminAccess": "true"} | bound).broken_rules() == []
 
 
+def test_fips_endpoints_are_asked_for_where_pcs_has_them(template):
+    """The table of "Endpoints and service quotas for AWS PCS" in its User Guide: rows with an endpoint pcs-fips."""
+    documented = {"us-east-1", "us-east-2", "us-west-2", "us-gov-east-1", "us-gov-west-1"}
+    taken = {region for region in template["Parameters"]["Region"]["AllowedValues"]
+             if not Stack(template, {"UseFipsEndpoints": "true", "Region": region}).broken_rules()}
+    assert taken == documented
+
+
 def test_the_console_shows_every_parameter_once(template):
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     shown = [name for group in groups for name in group["Parameters"]]
