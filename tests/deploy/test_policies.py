@@ -368,7 +368,8 @@ def test_partitions_differ_in_nothing_but_arns():
     {"ApiRolesPrincipalOrgId": "r-a1b2"}, {"ApiRolesPrincipalOrgId": "o-*"}, {"ApiRolesRequireMfa": "TRUE"},
     {"TlsSecurityPolicy": "TLS_1_0"}, {"TlsSecurityPolicy": ""}, {"EndpointAccessMode": "strict"},
     {"ReservedConcurrency": "0"}, {"ReservedConcurrency": "-1"}, {"ReservedConcurrency": "some"},
-    {"UseFipsEndpoints": "1"}, {"ThrottlingRateLimit": "0"}, {"Architecture": "arm"}, {"LogLevel": "info"}, {"KmsKeyArn": "alias/mine"},
+    {"UseFipsEndpoints": "1"}, {"ThrottlingRateLimit": "0"}, {"Architecture": "arm"}, {"LogLevel": "info"},
+    {"KmsKeyArn": "alias/mine"},
 ])
 def test_a_value_of_another_form_is_refused(template, setting):
     assert Stack(template, setting).wrong_parameters() == list(setting)
