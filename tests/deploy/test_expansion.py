@@ -241,7 +241,7 @@ def test_the_environment_is_what_the_function_reads(stack):
     """Every variable that src/config.rs reads and Lambda does not set itself, and values of the forms it takes."""
     variables = only(stack, "AWS::Lambda::Function")["Environment"]["Variables"]
     source = "".join(file.read_text() for file in (expansion.ROOT / "src").rglob("*.rs"))
-    read = set(re.findall(r'"(PCS_API_[A-Z_]+)"', source)) | {"PCS_API_ALLOWED_INLINE_ACTIONS"}
+    read = set(re.findall(r'"(PCS_API_[A-Z_]+)"', source))
     # Of the name that AWS's SDKs give it (AWS SDKs and Tools Reference Guide, "Dual-stack and FIPS endpoints").
     assert set(variables) == read | {"AWS_USE_FIPS_ENDPOINT"}
     parameters = stack.parameters
