@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn variables() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("PCS_API_REGION_SCOPE", "*"),
+        ("PCS_API_ACCOUNT_ID", "123456789012"),
+        ("PCS_API_PARTITION", "aws"),
+        ("PCS_API_REST_API_ID", "a1b2c3d4e5"),
+        ("PCS_API_STAGE", "prod"),
+        ("PCS_API_AUDIT_TABLE", "pcs-api-audit"),
+        ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
+        ("PCS_API_AUDIT_SIGNING_KEY", ""),
+        ("PCS_API_ADDITIONAL_IAM_POLICIES", ""),
+        ("PCS_API_ALLOWED_INLINE_ACTIONS", ""),
+        ("PCS_API_PERMISSIONS_BOUNDARY", ""),
+        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
+        ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
+        ("PCS_API_LIFECYCLE_SCRIPTS", "CHECKSUM_OUTSIDE_S3"),
+        ("PCS_API_LOG_LEVEL", "INFO"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ])
+}
+
+fn read(variables: &BTreeMap<&str, &str>) -> Result<Config, ConfigError> {
+    Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))
+}
+
+#[test]
+fn every_missing_variable_is_named_at_once() {
+    let ConfigError(errors) = read(&BTreeMap::new()).unwrap_err();
+    for name in variables().keys() {
+        assert!(errors.iter().any(|error| error.starts_with(name)), "{name}");
+    }
+}
+
+#[test]
+fn each_wrong_value_is_refused_and_named() {
+    assert!(read(&variables()).is_ok());
+    for (name, value) in [
+        ("PCS_API_REGION_SCOPE", "mars-1"),
+        ("PCS_API_ACCOUNT_ID", "12345678901"),
+        ("PCS_API_PARTITION", "gcp"),
+        ("PCS_API_REST_API_ID", "a/b"),
+        ("PCS_API_STAGE", "test-invoke-stage"),
+        ("PCS_API_AUDIT_TABLE", "ab"),
+        ("PCS_API_AUDIT_RETENTION_DAYS", "0"),
+        ("PCS_API_AUDIT_RETENTION_DAYS", "4000"),
+        ("PCS_API_AUDIT_SIGNING_KEY", "alias/audit"),
+        ("PCS_API_ADDITIONAL_IAM_POLICIES", "*"),
+        ("PCS_API_ALLOWED_INLINE_ACTIONS", "*"),
+        ("PCS_API_ALLOWED_INLINE_ACTIONS", "s3:Get*,s3*:Put"),
+        ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),
+        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "yes"),
+        ("PCS_API_ENABLE_INSTANCE_REGISTRATION", ""),
+        ("PCS_API_LIFECYCLE_SCRIPTS", "none"),
+        ("PCS_API_LOG_LEVEL", "info"),
+        ("AWS_REGION", "mars-1"),
+        ("AWS_ENDPOINT_URL_PCS", "127.0.0.1:3001"),
+        ("AWS_USE_FIPS_ENDPOINT", "1"),
+    ] {
+        let mut variables = variables();
+        variables.insert(name, value);
+        let ConfigError(errors) = read(&variables).unwrap_err();
+        assert!(
+            matches!(errors.as_slice(), [error] if error.starts_with(name)),
+            "{name}={value}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
+    let trust = |name, value| {
+        let mut variables = variables();
+        variables.insert(name, value);
+        read(&variables).unwrap().aws.trust
+    };
+    assert_eq!(trust("SSL_CERT_FILE", ""), Trust::Amazon);
+    assert_eq!(trust("PCS_API_PARTITION", "aws-us-gov"), Trust::Amazon);
+    assert_eq!(trust("SSL_CERT_FILE", "/etc/ca.pem"), Trust::System);
+    assert_eq!(trust("SSL_CERT_DIR", "/etc/certs"), Trust::System);
+    for partition in ["aws-eusc", "aws-iso", "aws-cn"] {
+        assert_eq!(
+            trust("PCS_API_PARTITION", partition),
+            Trust::System,
+            "{partition}"
+        );
+    }
+}
+
+/// The SDK would refuse each call with both (rule set of its endpoints: "FIPS and custom endpoint are not
+/// supported").
+#[test]
+fn fips_endpoints_are_asked_for_by_awss_variable_and_stand_alone() {
+    let mut variables = variables();
+    for (value, expected) in [("", false), ("false", false), ("true", true)] {
+        variables.insert("AWS_USE_FIPS_ENDPOINT", value);
+        assert_eq!(read(&variables).unwrap().aws.fips, expected, "{value}");
+    }
+    variables.insert(
+        "AWS_ENDPOINT_URL_KMS",
+        "https://vpce-1.kms.us-east-1.vpce.amazonaws.com",
+    );
+    let ConfigError(errors) = read(&variables).unwrap_err();
+    assert!(
+        matches!(errors.as_slice(), [error] if error.starts_with("AWS_ENDPOINT_URL_KMS must be empty")),
+        "{errors:?}"
+    );
+}
+
+/// `serde_json` keeps the members of a `Value` sorted.
+#[test]
+fn the_hash_is_that_of_sorted_json() {
+    let config = read(&variables()).unwrap();
+    let sorted = serde_json::json!({
+        "stage": "prod",
+        "signingKey": null,
+        "retentionDays": 365,
+        "guardrails": config.policy.describe(&config.regions),
+        "apiId": "a1b2c3d4e5",
+    });
+    assert_eq!(config.hash(), crate::hex(&Sha256::digest(sorted.to_string())));
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let config = read(&variables()).unwrap();
+    assert!(!format!("{config:?}").contains("EXAMPLEKEY"));
+}
