@@ -3,7 +3,7 @@
 //! `serde_json::Value` keeps the last of two equal keys; a reader in front of us, or PCS behind us, might keep the
 //! first. A decision must be about the value that is carried out, so duplicates are errors, all of them reported.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -11,6 +11,12 @@ use serde_json::{Map, Value};
 use crate::error::FieldError;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+/// Longest key, in bytes. The longest that the contract allows is a tag's, 128 characters.
+const KEY_BYTES_MAX: usize = 1024;
+/// Most values in a body, objects and lists included. The largest request that PCS's limits allow (two stages of 20
+/// lifecycle scripts with all arguments, 200 tags) has about 1,500.
+const VALUES_MAX: usize = 20_000;
 
 /// The JSON object in `body`, or why it is none. An empty body reads as `{}`: the schema says what is missing.
 pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
@@ -23,19 +29,21 @@ pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
     let Ok(text) = std::str::from_utf8(body) else {
         return refuse("the body is not valid UTF-8");
     };
-    let duplicates = RefCell::new(Vec::new());
+    let notes = Notes::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict {
-        path: "",
-        duplicates: &duplicates,
+        place: Place::Body,
+        notes: &notes,
     }
     .deserialize(&mut reader)
     .and_then(|value| reader.end().map(|()| value));
-    match value {
-        Err(error) => refuse(&explain(&error)),
-        Ok(_) if !duplicates.borrow().is_empty() => Err(duplicates.into_inner()),
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => refuse("the body must be a JSON object"),
+    let (limit, duplicates) = (notes.limit.into_inner(), notes.duplicates.into_inner());
+    match (limit, value) {
+        (Some(limit), _) => refuse(&limit),
+        (None, Err(error)) => refuse(&explain(&error)),
+        (None, Ok(_)) if !duplicates.is_empty() => Err(duplicates),
+        (None, Ok(Value::Object(object))) => Ok(object),
+        (None, Ok(_)) => refuse("the body must be a JSON object"),
     }
 }
 
@@ -54,16 +62,76 @@ fn explain(error: &serde_json::Error) -> String {
     format!("the body is not valid JSON: {text}")
 }
 
-/// Builds a `Value` and notes the path of every key that occurs twice.
+/// What is noticed while a body is read.
+#[derive(Default)]
+struct Notes {
+    duplicates: RefCell<Vec<FieldError>>,
+    values: Cell<usize>,
+    /// The limit that ended the reading, in a sentence.
+    limit: RefCell<Option<String>>,
+}
+
+impl Notes {
+    fn stop<T, E: serde::de::Error>(&self, limit: String) -> Result<T, E> {
+        *self.limit.borrow_mut() = Some(limit);
+        Err(E::custom("a limit is reached"))
+    }
+
+    fn count_value<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > VALUES_MAX {
+            return self.stop(format!(
+                "the body holds more than {VALUES_MAX} values, more than any request needs; send less"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Where a value stands. Written out only for what is reported: a path for each value would take time and memory by
+/// the product of the body's keys and values.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Body,
+    Member(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// As much of the path as a `FieldError` keeps, 256 characters of at most four bytes.
+    fn path(&self) -> String {
+        const ENOUGH: usize = 4 * 256;
+        let mut places = vec![self];
+        while let Some(Place::Member(parent, _) | Place::Item(parent, _)) = places.last() {
+            places.push(parent);
+        }
+        let mut path = String::new();
+        for place in places.into_iter().rev() {
+            if path.len() > ENOUGH {
+                break;
+            }
+            match place {
+                Place::Body => {}
+                Place::Member(_, name) if path.is_empty() => path.push_str(name),
+                Place::Member(_, name) => path.extend([".", name]),
+                Place::Item(_, index) => path.extend(["[", &index.to_string(), "]"]),
+            }
+        }
+        path
+    }
+}
+
+/// Builds a `Value` and notes the path of every key that occurs twice, in time and memory linear in the body.
 struct Strict<'a> {
-    path: &'a str,
-    duplicates: &'a RefCell<Vec<FieldError>>,
+    place: Place<'a>,
+    notes: &'a Notes,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.notes.count_value()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -107,37 +175,40 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        loop {
-            let path = format!("{}[{}]", self.path, items.len());
-            match access.next_element_seed(Strict {
-                path: &path,
-                duplicates: self.duplicates,
-            })? {
-                Some(item) => items.push(item),
-                None => return Ok(Value::Array(items)),
-            }
+        while let Some(item) = access.next_element_seed(Strict {
+            place: Place::Item(&self.place, items.len()),
+            notes: self.notes,
+        })? {
+            items.push(item);
         }
+        Ok(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let path = if self.path.is_empty() {
-                key.clone()
-            } else {
-                format!("{}.{key}", self.path)
-            };
+            if key.len() > KEY_BYTES_MAX {
+                return self.notes.stop(format!(
+                    "the body has a key of {} bytes; keys have at most {KEY_BYTES_MAX}",
+                    key.len()
+                ));
+            }
+            let place = Place::Member(&self.place, &key);
             let value = access.next_value_seed(Strict {
-                path: &path,
-                duplicates: self.duplicates,
+                place,
+                notes: self.notes,
             })?;
-            if object.insert(key, value).is_some() {
-                let mut duplicates = self.duplicates.borrow_mut();
+            if object.contains_key(&key) {
+                let mut duplicates = self.notes.duplicates.borrow_mut();
                 if duplicates.len() >= FieldError::MOST {
                     return Err(A::Error::custom("too many duplicate keys"));
                 }
-                duplicates.push(FieldError::new(&path, "is given more than once; give it once"));
+                duplicates.push(FieldError::new(
+                    &place.path(),
+                    "is given more than once; give it once",
+                ));
             }
+            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
@@ -189,5 +260,30 @@ mod tests {
         );
         assert!(message(b"{\"a\":1e999}").contains("not valid JSON"));
         assert!(message(b"null").contains("must be a JSON object"));
+    }
+
+    /// What each value costs does not depend on the names around it: one path for each would be gigabytes here.
+    #[test]
+    fn long_names_around_many_values_cost_nothing() {
+        let name = "k".repeat(1000);
+        let nested = format!("{{\"{name}\":").repeat(60);
+        let values = "[],".repeat(19_000);
+        let body = format!("{nested}[{values}0]{}", "}".repeat(60));
+        assert!(read_object(body.as_bytes()).is_ok());
+        let twice = format!("\"{name}\":0,").repeat(90);
+        let body = format!("{nested}{{{twice}\"x\":0}}{}", "}".repeat(60));
+        let errors = read_object(body.as_bytes()).unwrap_err();
+        assert_eq!(errors.len(), 89);
+        assert!(errors.iter().all(|error| error.path.len() == 256), "{errors:?}");
+    }
+
+    #[test]
+    fn each_limit_has_its_sentence() {
+        let key = |length: usize| format!("{{\"{}\":1}}", "k".repeat(length));
+        assert!(read_object(key(1024).as_bytes()).is_ok());
+        assert!(message(key(1025).as_bytes()).contains("a key of 1025 bytes; keys have at most 1024"));
+        let values = |count: usize| format!("{{\"a\":[0{}]}}", ",0".repeat(count - 3));
+        assert!(read_object(values(20_000).as_bytes()).is_ok());
+        assert!(message(values(20_001).as_bytes()).contains("more than 20000 values"));
     }
 }
