@@ -94,11 +94,12 @@ fn check_setting(
         {
             errors.push(&at_value, format!("{option} is not one of {}", listed(options)));
         }
-        let since = rules
-            .options_since
-            .get(name)
-            .and_then(|options| options.get(option));
-        if let Some(since) = since.filter(|since| !is_at_least(around.version, since)) {
+        let since = rules.options_since.get(name).and_then(|options| {
+            options
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(option))
+        });
+        if let Some((_, since)) = since.filter(|(_, since)| !is_at_least(around.version, since)) {
             errors.push(
                 &at_value,
                 setting_needs_version(&format!("{name}={option}"), since),
@@ -223,6 +224,20 @@ mod tests {
         };
         assert_eq!(metrics("25.05"), ["[0].parameterName", "[1].parameterValue"]);
         assert!(metrics("25.11").is_empty());
+        // In any case, as Slurm and the list of a setting's options take them.
+        for (name, value) in [
+            ("SelectTypeParameters", "cr_socket"),
+            ("SelectTypeParameters", "CR_SOCKET_MEMORY"),
+            ("CommunicationParameters", "NoAddrCache, ENABLE_HTTP"),
+        ] {
+            let settings = [(name, value)];
+            assert_eq!(
+                wrong("cluster", &settings, "25.05", false),
+                ["[0].parameterValue"],
+                "{value}"
+            );
+            assert!(wrong("cluster", &settings, "25.11", false).is_empty(), "{value}");
+        }
         assert!(
             wrong(
                 "cluster",
