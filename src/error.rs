@@ -113,12 +113,10 @@ impl Error {
     /// THE table: design section 4.
     pub fn class(&self) -> Class {
         let (status, code) = match self {
-            Error::Validation(_) | Error::Refused { .. } | Error::MethodOverridden => {
-                (400, "ValidationException")
-            }
+            Error::Validation(_) | Error::Refused { .. } => (400, "ValidationException"),
             Error::Quota(_) => (402, "ServiceQuotaExceededException"),
             Error::Guardrail(_) => (403, "GuardrailDenied"),
-            Error::Caller(_) => (403, "AccessDeniedException"),
+            Error::Caller(_) | Error::MethodOverridden => (403, "AccessDeniedException"),
             Error::UpstreamAccessDenied | Error::IamAccessDenied => (403, "UpstreamAccessDenied"),
             Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
             Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
@@ -178,7 +176,9 @@ impl Error {
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
             Error::MethodOverridden => {
-                "leave out the header X-HTTP-Method-Override and send the request with the method itself".to_owned()
+                "the request was authorized for another method, perhaps: leave out the header X-HTTP-Method-Override \
+                and send the method itself"
+                    .to_owned()
             }
             Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
             Error::TooLarge { limit } => format!("the body is larger than {limit} bytes; send less"),

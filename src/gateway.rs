@@ -98,6 +98,10 @@ impl Gateway {
         passage.entry.called_by(&principal);
         let operation = router::route(request)?;
         passage.entry.routed_to(operation);
+        if request.overrides_method {
+            passage.entry.decision = Decision::Deny;
+            return Err(Error::MethodOverridden);
+        }
         let call = router::read(operation, request, &self.config.regions)?;
         passage.entry.read_as(&call);
         match operation {

@@ -15,7 +15,8 @@ pub struct ApiRequest {
     pub query: Vec<(String, Vec<String>)>,
     pub content_type: Option<String>,
     /// Whether the header `X-HTTP-Method-Override` came with it, by which API Gateway takes another method than the one
-    /// that was signed.
+    /// that was signed. AWS does not say for which of the two the caller's policies were asked ("Amazon API Gateway
+    /// important notes").
     pub overrides_method: bool,
     pub body: Body,
     pub context: Context,

@@ -59,11 +59,6 @@ pub fn route(request: &ApiRequest) -> Result<Operation, Error> {
 
 /// Reads and validates the whole request; all that is wrong with it is reported at once.
 pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Result<Call, Error> {
-    // API Gateway lets the header replace the method, and AWS does not say for which of the two the caller's policies
-    // were asked ("Amazon API Gateway important notes").
-    if request.overrides_method {
-        return Err(Error::MethodOverridden);
-    }
     let route = contract::route(operation);
     let mut errors = Vec::new();
     let mut input = read_body(operation, request, &mut errors)?;

@@ -27,8 +27,8 @@ pub const OPERATION_TAG: &str = "pcs-api:operation";
 /// AWS's own policy for compute nodes, which grants what they need to register and nothing else. Every role that this
 /// API makes has it.
 const NODE_POLICY: &str = "AWSPCSComputeNodePolicy";
-/// Name of the inline policy that stood in its place in roles made by versions before 0.2.0.
-pub const INLINE_REGISTRATION: &str = "RegisterComputeNodeGroupInstance";
+/// Name of the inline policy that stands in its place in roles that earlier versions made.
+const INLINE_REGISTRATION: &str = "RegisterComputeNodeGroupInstance";
 
 /// A role and an instance profile as they are to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,8 @@ impl RolePermit {
         RemovalPermit {
             name: self.role.name.clone(),
             policies: self.role.policies.clone(),
+            // It has one if an earlier version began this request.
+            inline: vec![INLINE_REGISTRATION.to_owned()],
         }
     }
 
@@ -84,6 +86,7 @@ impl RolePermit {
 pub struct RemovalPermit {
     name: String,
     policies: Vec<String>,
+    inline: Vec<String>,
 }
 
 impl RemovalPermit {
@@ -95,6 +98,11 @@ impl RemovalPermit {
     /// ARNs of the managed policies that the role has, or may have.
     pub fn policies(&self) -> &[String] {
         &self.policies
+    }
+
+    /// Names of the inline policies that the role has, or may have.
+    pub fn inline(&self) -> &[String] {
+        &self.inline
     }
 }
 
@@ -109,6 +117,8 @@ pub struct Candidate {
     pub deployment: Option<String>,
     /// ARNs of the attached policies.
     pub attached: Vec<String>,
+    /// Names of the inline policies.
+    pub inline: Vec<String>,
 }
 
 /// A request that makes a role is over by then, with every repetition that it could still have.
@@ -135,6 +145,7 @@ pub fn permit_removal(
     orphaned.then(|| RemovalPermit {
         name: found.name.clone(),
         policies: found.attached.clone(),
+        inline: found.inline.clone(),
     })
 }
 
@@ -183,23 +194,23 @@ impl AttachmentPermit {
 /// Permits making the role that a `CreateComputeNodeGroup` asks for with `iam`. `token` is the scoped client token:
 /// bound to account, principal, operation and Region.
 pub fn permit_role(policy: &Policy, call: &Call, token: &str) -> Result<RolePermit, Denial> {
-    let passed = verdict(request_checks(policy, call))?;
+    let passed = verdict(request_checks(policy, call, &with_node_policy(policy, call)))?;
     let role = node_role(policy, call, token);
     Ok(RolePermit { role, passed })
 }
 
 /// What can be said against an `UpdateComputeNodeGroup` with `iam` before anything is read.
 pub fn check_request(policy: &Policy, call: &Call) -> Result<(), Denial> {
-    verdict(request_checks(policy, call)).map(|_| ())
+    verdict(request_checks(policy, call, listed(call))).map(|_| ())
 }
 
 /// Permits changing the policies of the role that `facts` show, decided on the role as it will be.
 pub fn permit_attachments(policy: &Policy, call: &Call, facts: &Facts) -> Result<AttachmentPermit, Denial> {
-    let mut checks = request_checks(policy, call);
     let wanted = match facts.inspected() {
         Some((_, role)) if registers_inline(role) => listed(call).to_vec(),
         Some(_) | None => with_node_policy(policy, call),
     };
+    let mut checks = request_checks(policy, call, &wanted);
     let mut after = facts.clone();
     if let Facts::Profile {
         found: Some(profile), ..
@@ -244,21 +255,17 @@ pub fn permit_attachments(policy: &Policy, call: &Call, facts: &Facts) -> Result
     })
 }
 
-fn request_checks(policy: &Policy, call: &Call) -> Vec<Check> {
-    let mut checks = vec![Check::new("iam-admin-access", admin_access(policy))];
-    let refused = listed(call).iter().filter(|arn| !policy.allowlist.allows(arn));
+/// What can be said without knowing a role: `policies` are those that it is to have.
+fn request_checks(policy: &Policy, call: &Call, policies: &[String]) -> Vec<Check> {
+    let refused = policies.iter().filter(|arn| !policy.allowlist.allows(arn));
     let refused = refused.map(|arn| Violation {
         allowed: policy.allowlist.patterns().map(str::to_owned).collect(),
-        ..violation(
-            "allowlist",
-            arn,
-            &format!("no allowed pattern matches the policy `{arn}`; leave it out"),
-        )
+        ..violation("allowlist", arn, &not_allowed(policy, arn))
     });
-    checks.push(Check::new(
-        "allowlist",
-        refused.chain(node_policy_refused(policy, call)),
-    ));
+    let mut checks = vec![
+        Check::new("iam-admin-access", admin_access(policy)),
+        Check::new("allowlist", refused),
+    ];
     checks.extend(script_source::check(
         policy.lifecycle_scripts,
         &policy.partition,
@@ -267,20 +274,15 @@ fn request_checks(policy: &Policy, call: &Call) -> Vec<Check> {
     checks
 }
 
-/// The template's lists have it; one that was written by hand may not. What the request lists has been told already.
-fn node_policy_refused(policy: &Policy, call: &Call) -> Option<Violation> {
-    let arn = node_policy(policy);
-    (!policy.allowlist.allows(&arn) && !listed(call).contains(&arn)).then(|| Violation {
-        allowed: policy.allowlist.patterns().map(str::to_owned).collect(),
-        ..violation(
-            "allowlist",
-            &arn,
-            &format!(
-                "roles that this API makes have the policy `{arn}`, which no allowed pattern matches; have an \
-                 administrator add it to AdditionalIamPolicies"
-            ),
-        )
-    })
+/// The template's lists have the policy of compute nodes; one that was written by hand may not.
+fn not_allowed(policy: &Policy, arn: &str) -> String {
+    if arn == node_policy(policy) {
+        return format!(
+            "roles that this API makes have the policy `{arn}`, which no allowed pattern matches; have an administrator \
+             add it to AdditionalIamPolicies"
+        );
+    }
+    format!("no allowed pattern matches the policy `{arn}`; leave it out")
 }
 
 fn admin_access(policy: &Policy) -> Option<Violation> {
@@ -356,11 +358,14 @@ fn listed(call: &Call) -> &[String] {
     call.additional_iam_policies.as_deref().unwrap_or_default()
 }
 
-/// ARNs that a made role is to have, sorted, each once.
+/// ARNs that a made role is to have, each once: those listed, in their order, and the one of compute nodes.
 fn with_node_policy(policy: &Policy, call: &Call) -> Vec<String> {
-    let mut all: BTreeSet<String> = listed(call).iter().cloned().collect();
-    all.insert(node_policy(policy));
-    all.into_iter().collect()
+    let node_policy = node_policy(policy);
+    let mut all = listed(call).to_vec();
+    if !all.contains(&node_policy) {
+        all.push(node_policy);
+    }
+    all
 }
 
 fn node_policy(policy: &Policy) -> String {

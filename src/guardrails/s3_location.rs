@@ -26,7 +26,8 @@ pub fn is_in_s3(location: &str, partition: &str) -> bool {
         return false;
     };
     let end = url.find(['/', '?', '#']).unwrap_or(url.len());
-    let (host, path) = url.split_at(end);
+    let (host, rest) = url.split_at(end);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
     let host = host.to_ascii_lowercase();
     if !host
         .bytes()
@@ -42,8 +43,8 @@ pub fn is_in_s3(location: &str, partition: &str) -> bool {
         .collect();
     match bucket_labels(&labels) {
         None => false,
-        Some([]) => names_a_bucket(path),
-        Some(bucket) => bucket.iter().all(|label| !label.is_empty()),
+        Some([]) => names_bucket_and_key(path),
+        Some(bucket) => bucket.iter().all(|label| !label.is_empty()) && path.len() > "/".len(),
     }
 }
 
@@ -73,16 +74,16 @@ fn is_region(label: &str) -> bool {
     area && number && !between.is_empty() && between.iter().all(is_word)
 }
 
-/// `/bucket/key`: a bucket's name has 3 to 63 characters of these.
-fn names_a_bucket(path: &str) -> bool {
-    let mut parts = path.splitn(3, '/');
-    let (before, bucket, key) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
-    before == Some("")
-        && (3..=63).contains(&bucket.len())
-        && bucket
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte))
-        && key.is_some_and(|key| !key.is_empty())
+/// `/bucket/key`: a bucket's name has 3 to 63 characters of these and begins with a letter or a digit.
+fn names_bucket_and_key(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    parts.is_some_and(|(bucket, key)| {
+        (3..=63).contains(&bucket.len())
+            && bucket.bytes().next().is_some_and(is_plain)
+            && bucket.bytes().all(|byte| is_plain(byte) || b".-".contains(&byte))
+            && !key.is_empty()
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +189,12 @@ mod tests {
             "https://s3.amazonaws.com/",
             "https://s3.amazonaws.com/bucket",
             "https://s3.amazonaws.com//bucket/a.sh",
+            "https://s3.amazonaws.com/bucket/?list-type=2",
+            "https://s3.amazonaws.com/.../a.sh",
+            "https://bucket.s3.amazonaws.com",
+            "https://bucket.s3.amazonaws.com/",
+            "https://bucket.s3.amazonaws.com/?list-type=2",
+            "https://bucket.s3.amazonaws.com?a.sh",
             "https://s3.amazonaws.com/%2e%2e/a.sh",
             "https://s3.amazonaws.com?/bucket/a.sh",
             "HTTPS://bucket.s3.amazonaws.com/a.sh",

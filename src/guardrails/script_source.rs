@@ -92,7 +92,15 @@ fn violation(
         rule: "script-source",
         // What follows the path may be a signature that grants access.
         subject: location.split(['?', '#']).next().unwrap_or_default().to_owned(),
-        message: format!("the script `{name}` must have a checksum, the SHA-256 of its content"),
+        message: match strictness {
+            LifecycleScripts::Any | LifecycleScripts::Checksum => {
+                format!("the script `{name}` must have a checksum, the SHA-256 of its content")
+            }
+            LifecycleScripts::ChecksumOutsideS3 => format!(
+                "the script `{name}` is not in Amazon S3, so it must have a checksum, the SHA-256 of its content; or put \
+                 it into S3 and name it by s3:// or by S3's own HTTPS address"
+            ),
+        },
         allowed: Vec::new(),
     })
 }

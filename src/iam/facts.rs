@@ -23,6 +23,7 @@ use crate::{
         instance_role::{ProfileFacts, RoleFacts},
         node_role::DEPLOYMENT_TAG,
     },
+    json,
 };
 
 /// A list longer than this is not one that IAM's quotas allow.
@@ -214,6 +215,26 @@ async fn inline(
     name: &str,
     log: &mut Vec<Downstream>,
 ) -> Result<Vec<(String, Value)>, Unavailable> {
+    let names = inline_names(client, name, log).await?;
+    let read = names
+        .into_iter()
+        .map(|policy| inline_document(client, name, policy));
+    let mut documents = Vec::new();
+    // A role may have a hundred of them; IAM throttles whoever asks for all at once.
+    let mut read = stream::iter(read).buffered(INLINE_READS_AT_A_TIME);
+    while let Some((document, call)) = read.next().await {
+        log.push(call);
+        documents.push(document?);
+    }
+    Ok(documents)
+}
+
+/// Names of the role's inline policies, sorted.
+pub(super) async fn inline_names(
+    client: &Client,
+    name: &str,
+    log: &mut Vec<Downstream>,
+) -> Result<Vec<String>, Unavailable> {
     let mut names = Vec::new();
     let mut marker = None;
     for _ in 0..PAGES_MAX {
@@ -228,17 +249,7 @@ async fn inline(
         names.extend(page.policy_names);
         if !page.is_truncated {
             names.sort_unstable();
-            let read = names
-                .into_iter()
-                .map(|policy| inline_document(client, name, policy));
-            let mut documents = Vec::new();
-            // A role may have a hundred of them; IAM throttles whoever asks for all at once.
-            let mut read = stream::iter(read).buffered(INLINE_READS_AT_A_TIME);
-            while let Some((document, call)) = read.next().await {
-                log.push(call);
-                documents.push(document?);
-            }
-            return Ok(documents);
+            return Ok(names);
         }
         marker = Some(page.marker.ok_or(Unavailable)?);
     }
@@ -269,10 +280,15 @@ async fn inline_document(
     }
 }
 
-/// IAM returns documents URL-encoded (RFC 3986). What is not JSON becomes `Null`, which no rule accepts.
+/// IAM returns documents URL-encoded (RFC 3986).
 pub(super) fn document(encoded: &str) -> Value {
-    let decoded = percent_decode_str(encoded).decode_utf8_lossy();
-    serde_json::from_str(&decoded).unwrap_or(Value::Null)
+    read_document(&percent_decode_str(encoded).decode_utf8_lossy())
+}
+
+/// A policy document. What is no JSON object, or says one thing twice, becomes `Null`, which no rule accepts: of two
+/// equal keys IAM may mean the one and this reader the other.
+pub fn read_document(text: &str) -> Value {
+    json::read_object(text.as_bytes()).map_or(Value::Null, Value::Object)
 }
 
 pub(super) fn entry(action: &'static str, request_id: Option<&str>, error_code: Option<&str>) -> Downstream {

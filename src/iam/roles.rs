@@ -21,8 +21,7 @@ use crate::{
     audit::{Opened, record::Downstream},
     error::Error,
     guardrails::node_role::{
-        AttachmentPermit, DEPLOYMENT_TAG, INLINE_REGISTRATION, NodeRole, OPERATION_TAG, PATH, RemovalPermit,
-        RolePermit,
+        AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, RemovalPermit, RolePermit,
     },
     upstream,
 };
@@ -217,12 +216,10 @@ impl<'a> Roles<'a> {
         for arn in permit.policies().iter().rev() {
             let _ = self.detach(name, arn).await;
         }
-        // Roles of earlier versions have it; on others there is nothing to delete.
-        let delete_policy = client
-            .delete_role_policy()
-            .role_name(name)
-            .policy_name(INLINE_REGISTRATION);
-        let _ = self.undo("DeleteRolePolicy", delete_policy.send()).await;
+        for policy in permit.inline() {
+            let delete = client.delete_role_policy().role_name(name).policy_name(policy);
+            let _ = self.undo("DeleteRolePolicy", delete.send()).await;
+        }
         let delete = client.delete_role().role_name(name);
         deleted.and(self.undo("DeleteRole", delete.send()).await)
     }

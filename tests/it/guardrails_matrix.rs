@@ -15,6 +15,7 @@ use pcs_api::{
         allowlist::documented,
         instance_role::{ProfileFacts, RoleFacts},
     },
+    iam::facts::read_document,
     operations::Action,
     router::Call,
 };
@@ -223,7 +224,7 @@ fn profile_facts(case: &Case, arn: String) -> ProfileFacts {
 fn role_facts(role: &Role, partition: &str) -> RoleFacts {
     let parsed = |document: &Document| {
         let text: String = serde_json::from_value(serde_json::to_value(document).unwrap()).unwrap();
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        read_document(&text)
     };
     let (path, name) = (&role.path, &role.name);
     let mut attached = role.attached_policies.clone();

@@ -56,7 +56,7 @@ async fn every_refused_event_of_the_repository_is_refused() {
         ("refused-not-a-rest-event", 403, "AccessDeniedException"),
         ("refused-unknown-route", 404, "ResourceNotFoundException"),
         ("refused-wrong-method", 405, "MethodNotAllowedException"),
-        ("refused-method-override", 400, "ValidationException"),
+        ("refused-method-override", 403, "AccessDeniedException"),
         ("refused-media-type", 415, "UnsupportedMediaTypeException"),
         ("refused-duplicate-keys", 400, "ValidationException"),
         ("refused-invalid-members", 400, "ValidationException"),
@@ -64,6 +64,33 @@ async fn every_refused_event_of_the_repository_is_refused() {
         ("register-compute-node-group-instance", 403, "GuardrailDenied"),
     ] {
         refused(&world, &event(name), status, code).await;
+    }
+}
+
+/// It may be somebody's try to get past the policies of API Gateway, so it counts as a denial, of what was asked for.
+#[tokio::test]
+async fn an_overridden_method_is_a_denial_on_record() {
+    let world = World::start().await;
+    for (name, value) in [
+        ("X-HTTP-Method-Override", json!("DELETE")),
+        ("x-http-method-override", json!("")),
+    ] {
+        let mut request = event("delete-cluster");
+        request["headers"][name] = value.clone();
+        request["multiValueHeaders"] = json!(null);
+        let body = refused(&world, &request, 403, "AccessDeniedException").await;
+        assert!(
+            body["message"]
+                .as_str()
+                .unwrap()
+                .contains("X-HTTP-Method-Override")
+        );
+        let row = world.rows().await.pop().unwrap();
+        assert_eq!(
+            (&row["decision"], &row["eventName"]),
+            (&json!("DENY"), &json!("DeleteCluster"))
+        );
+        assert!(row["userIdentity"]["arn"].is_string(), "{row}");
     }
 }
 

@@ -419,14 +419,11 @@ async fn a_list_without_the_policy_of_compute_nodes_is_told_before_anything_is_m
         ..Options::default()
     })
     .await;
-    let update =
-        json!({"clientToken": "update-5c0b-4a53", "iam": {"additionalIamPolicies": [own_policy("a")]}});
     let both = json!({"iam": {"additionalIamPolicies": [NODE_POLICY, own_policy("a")]}});
     for request in [
         create(&["a"]),
         with_query(create(&["a"]), &[("dryrun", "true")]),
         with_body(create(&["a"]), both),
-        with_body(event("update-compute-node-group"), update),
     ] {
         let answer = world.send(&request).await;
         assert_eq!(refused(&answer), (403, "GuardrailDenied"), "{answer:?}");

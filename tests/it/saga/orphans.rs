@@ -104,6 +104,27 @@ async fn a_role_goes_once_its_group_is_gone() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// Whatever was put on it meanwhile: a role that nobody uses goes whole.
+#[tokio::test]
+async fn a_role_with_inline_policies_goes_too() {
+    let folder = folder();
+    let world = with_an_old_role(&folder, None).await;
+    let name = the_role(&world, &["a", "b"]).await.role.role_name;
+    let client = iam_client(&world);
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+    ]});
+    for policy in ["RegisterComputeNodeGroupInstance", "data"] {
+        let put = client.put_role_policy().role_name(&name).policy_name(policy);
+        put.policy_document(document.to_string()).send().await.unwrap();
+    }
+    world.send(&event("delete-compute-node-group")).await;
+    world.settle();
+    assert_eq!(sweep(&world).await["rolesRemoved"], 1);
+    nothing_is_left(&world).await;
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// IAM is one per account; another deployment's sweep must leave these alone.
 #[tokio::test]
 async fn a_role_of_another_deployment_stays() {

@@ -257,7 +257,7 @@ async fn a_full_role_can_be_changed() {
     the_role(&world, &names[9..18]).await;
 }
 
-/// A role as versions before 0.2.0 made it: registration by an inline policy, and all ten places taken.
+/// A role as earlier versions made it: registration by an inline policy, and all ten places taken.
 async fn with_a_role_of_an_earlier_version() -> World {
     let world = with_group().await;
     let made = the_role(&world, &["a", "b"]).await;
@@ -308,4 +308,27 @@ async fn the_policy_of_compute_nodes_stays_whatever_is_listed() {
     let answer = world.send(&with_body(update(&["a"]), listed)).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     the_role(&world, &["c"]).await;
+}
+
+/// The same deployment with a list written by hand, which lacks the policy of compute nodes.
+async fn update_under_a_short_list(world: &World) -> Answer {
+    let mut variables = world.stack.variables().clone();
+    let patterns = "arn:aws:iam::123456789012:policy/parallelcluster*";
+    variables.insert("PCS_API_ADDITIONAL_IAM_POLICIES".to_owned(), patterns.to_owned());
+    let gateway = crate::world::gateway(&variables);
+    invoke(&gateway, &update(&["a", "c"]), Duration::from_secs(28)).await
+}
+
+/// It is asked for where the role gets it, and not of a role whose nodes register by an inline policy.
+#[tokio::test]
+async fn the_policy_of_compute_nodes_has_to_be_allowed_only_where_the_role_gets_it() {
+    let world = with_group().await;
+    let answer = update_under_a_short_list(&world).await;
+    assert_eq!(refused(&answer), (403, "GuardrailDenied"), "{answer:?}");
+    assert_eq!(rules(&answer), [("allowlist", NODE_POLICY)]);
+    assert_eq!(write_names(&world), Vec::<String>::new());
+    let world = with_a_role_of_an_earlier_version().await;
+    let answer = update_under_a_short_list(&world).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    the_role_with(&world, vec![own_policy("a"), own_policy("c")]).await;
 }
