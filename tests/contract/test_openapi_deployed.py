@@ -34,10 +34,10 @@ def extensions(node):
 def told(document, operation):
     """What API Gateway takes of an operation."""
     resolve = Document(document).resolve
-    parameters = [resolve(parameter) for parameter in operation["parameters"]]
+    parameters = [resolve(parameter) for parameter in operation.get("parameters", ())]
     return {
         "operationId": operation["operationId"],
-        "parameters": [(each["name"], each["in"], each["required"]) for each in parameters],
+        "parameters": [(each["name"], each["in"], each.get("required", False)) for each in parameters],
         "statuses": list(operation["responses"]),
         "descriptions": [resolve(response)["description"] for response in operation["responses"].values()],
         "security": operation["security"],
@@ -270,3 +270,147 @@ def test_what_the_script_cannot_do_it_says(checkout):
     without_yaml = run(checkout, "--check", python=(sys.executable, "-I", "-S"))
     assert without_yaml.returncode == 1
     assert "PyYAML" in without_yaml.stderr and "pip install" in without_yaml.stderr
+
+
+# What no contract of today has, but any may ---------------------------------------------------------------------------
+
+
+def whole(contract, method="get", path="/v1/clusters/{clusterIdentifier}"):
+    return contract["paths"][path][method]
+
+
+def made_of(checkout, change):
+    """The script's run on the changed contract, which is whole before the change."""
+    contract = copy.deepcopy(CONTRACT_DOCUMENT)
+    change(contract)
+    text = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True)
+    (checkout / CONTRACT.relative_to(ROOT)).write_text(text, encoding="utf-8")
+    return run(checkout)
+
+
+ON_THE_PATH = {"name": "trace", "in": "header", "schema": {"type": "string"}, "description": "A trace."}
+
+# A change of the contract, and what has to be other in the file.
+CARRIED = {
+    "nothing": (lambda it: None, lambda it: None),
+    "a query parameter that does not say whether it is required": (
+        lambda it: it["components"]["parameters"]["RegionQuery"].pop("required", None),
+        lambda it: [each.pop("required") for _, _, operation in operations(it) for each in operation["parameters"]
+                    if each["name"] == "region" and each["in"] == "query"],
+    ),
+    "an operation without parameters": (
+        lambda it: whole(it, path="/v1/guardrails").pop("parameters"),
+        lambda it: first(it, path="/v1/guardrails").pop("parameters"),
+    ),
+    "parameters of a path": (
+        lambda it: it["paths"]["/v1/tags"].update(parameters=[ON_THE_PATH]),
+        lambda it: [operation["parameters"].insert(0, {"name": "trace", "in": "header", "schema": {"type": "string"}})
+                    for operation in it["paths"]["/v1/tags"].values()],
+    ),
+    "a parameter of a path that an operation has otherwise": (
+        lambda it: (it["paths"]["/v1/guardrails"].update(parameters=[ON_THE_PATH]),
+                    whole(it, path="/v1/guardrails").update(parameters=[{**ON_THE_PATH, "required": True}])),
+        lambda it: first(it, path="/v1/guardrails").update(
+            parameters=[{"name": "trace", "in": "header", "required": True, "schema": {"type": "string"}}]),
+    ),
+    "texts of a path": (
+        lambda it: it["paths"]["/v1/tags"].update(summary="Tags", description="All of them.", **{"x-pcs-note": "a"}),
+        lambda it: None,
+    ),
+    "security of all operations": (
+        lambda it: (it.update(security=[{"awsSigv4": []}]), whole(it).pop("security"),
+                    whole(it, "patch").update(security=[])),
+        lambda it: first(it, "patch").update(security=[]),
+    ),
+    "no description": (lambda it: it["info"].pop("description"), lambda it: it["info"].pop("description")),
+    "a status that is a number": (
+        lambda it: whole(it)["responses"].update({200: whole(it)["responses"].pop("200")}),
+        lambda it: first(it)["responses"].update({"200": first(it)["responses"].pop("200")}),
+    ),
+    "a reference to a reference": (
+        lambda it: it["components"]["responses"].update(
+            NotFound={"$ref": "#/components/responses/Lost~1here"},
+            **{"Lost/here": it["components"]["responses"]["NotFound"]}),
+        lambda it: None,
+    ),
+    "no operationId": (lambda it: whole(it).pop("operationId"), lambda it: first(it).pop("operationId")),
+}
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_legal_openapi_is_carried_over(name, checkout):
+    change, expected = CARRIED[name]
+    done = made_of(checkout, change)
+    assert (done.returncode, done.stderr) == (0, "")
+    deployed = copy.deepcopy(DEPLOYED_DOCUMENT)
+    expected(deployed)
+    assert yaml.safe_load((checkout / DEPLOYED.relative_to(ROOT)).read_text(encoding="utf-8")) == deployed
+
+
+PLACE = "paths /v1/clusters/{clusterIdentifier}"
+
+# A change of the contract, and how the sentence about it begins.
+REFUSED = {
+    "no security": (lambda it: whole(it).pop("security"), f"{PLACE} get has no security, and"),
+    "no servers": (lambda it: it.pop("servers"), "there is no servers, which"),
+    "no responses": (lambda it: whole(it).pop("responses"), f"{PLACE} get has no responses, which"),
+    "no version": (lambda it: it["info"].pop("version"), "info has no version, which"),
+    "servers of a path": (
+        lambda it: it["paths"]["/v1/tags"].update(servers=[]), "paths /v1/tags servers has no place in"),
+    "a path elsewhere": (
+        lambda it: it["paths"].update({"/v1/x": {"$ref": "x.yaml"}}), "paths /v1/x $ref has no place in"),
+    "servers of an operation": (lambda it: whole(it).update(servers=[]), f"{PLACE} get servers has no place in"),
+    "callbacks": (lambda it: whole(it).update(callbacks={}), f"{PLACE} get callbacks has no place in"),
+    "an extension of API Gateway's on a path": (
+        lambda it: it["paths"]["/v1/tags"].update({"x-amazon-apigateway-cors": {}}),
+        "paths /v1/tags x-amazon-apigateway-cors has no place in"),
+    "an extension of API Gateway's among the components": (
+        lambda it: it["components"].update({"x-amazon-apigateway-integrations": {}}),
+        "components x-amazon-apigateway-integrations has no place in"),
+    "something new": (lambda it: it.update(webhooks={}), "webhooks has no place in"),
+    "a reference to nothing": (
+        lambda it: whole(it)["parameters"].insert(0, {"$ref": "#/components/parameters/Lost"}),
+        f"{PLACE} get parameters 0 refers to #/components/parameters/Lost, which is not there"),
+    "a reference to itself": (
+        lambda it: it["components"]["responses"].update(NotFound={"$ref": "#/components/responses/NotFound"}),
+        "paths /v1/clusters get responses 404 refers to #/components/responses/NotFound, which is no component"),
+    "a reference to another file": (
+        lambda it: whole(it)["responses"].update({"404": {"$ref": "x.yaml#/NotFound"}}),
+        f"{PLACE} get responses 404 refers to x.yaml#/NotFound, which is no component"),
+    "a list for an object": (lambda it: it["paths"].update({"/v1/x": []}), "paths /v1/x is no object"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_it_does_not_carry_over_is_named(name, checkout):
+    change, sentence = REFUSED[name]
+    before = DEPLOYED.read_bytes()
+    done = made_of(checkout, change)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith(f"scripts/deployed-contract: openapi/pcs-api.yaml: {sentence}")
+    assert (checkout / DEPLOYED.relative_to(ROOT)).read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a: [", b"", b"a: 1\n"])
+def test_what_is_no_contract_is_said(content, checkout):
+    (checkout / CONTRACT.relative_to(ROOT)).write_bytes(content)
+    done = run(checkout, "--check")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("scripts/deployed-contract: openapi/pcs-api.yaml: ")
+
+
+@pytest.mark.parametrize("spoil, reason", [
+    (lambda data: data.replace(b"\n", b"\r\n"), "The ends of its lines are not all line feeds."),
+    (lambda data: data.rstrip(b"\n"), "The ends of its lines are not all line feeds."),
+    (lambda data: data + b"# \xff\n", f"It is not UTF-8 at byte {DEPLOYED.stat().st_size + 2}."),
+])
+def test_a_file_with_other_bytes_is_refused(spoil, reason, checkout):
+    spoilt = checkout / DEPLOYED.relative_to(ROOT)
+    spoilt.write_bytes(spoil(DEPLOYED.read_bytes()))
+    done = run(checkout, "--check")
+    name, whole_name = DEPLOYED.relative_to(ROOT), CONTRACT.relative_to(ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{name} is not what {whole_name} makes. {reason} Run scripts/deployed-contract.\n"
+
+    assert run(checkout).returncode == 0
+    assert spoilt.read_bytes() == DEPLOYED.read_bytes()
