@@ -15,7 +15,7 @@ pub struct InlineActions {
 }
 
 impl InlineActions {
-    /// Reads a comma-separated list of actions beside [`REGISTER`]; blanks around one do not count. Every mistake is
+    /// Reads a comma-separated list of actions beside registration; blanks around one do not count. Every mistake is
     /// reported.
     pub fn parse(text: &str) -> Result<InlineActions, Vec<String>> {
         let given = text.split(',').map(str::trim).filter(|given| !given.is_empty());
