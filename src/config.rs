@@ -34,18 +34,21 @@ pub struct Deployment {
     pub stage: String,
 }
 
-/// The Regions that callers may name.
+/// The Regions that callers may name: those of the deployment's partition, whose credentials are good in no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Regions {
     /// The function's own Region, used when a request names none.
     pub default: String,
-    /// `None` = every Region of the contract.
+    pub partition: String,
+    /// `None` = every Region of the contract that is in the partition.
     pub only: Option<String>,
 }
 
 impl Regions {
     pub fn allows(&self, region: &str) -> bool {
-        contract::REGIONS.contains(&region) && self.only.as_deref().is_none_or(|only| only == region)
+        contract::REGIONS.contains(&region)
+            && partition_of(region) == self.partition
+            && self.only.as_deref().is_none_or(|only| only == region)
     }
 
     /// Every Region that callers may name.
@@ -60,9 +63,24 @@ impl Regions {
     pub fn refusal(&self) -> String {
         match &self.only {
             Some(only) => format!("must be {only}: this deployment reaches no other Region"),
-            None => format!("must be one of {}", contract::REGIONS.join(", ")),
+            None => format!("must be one of {}", self.names().join(", ")),
         }
     }
+}
+
+/// The partition that a Region is in, by its name (botocore's `partitions.json`, `regionRegex`).
+fn partition_of(region: &str) -> &'static str {
+    const PREFIXES: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("eusc-", "aws-eusc"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+        ("us-gov-", "aws-us-gov"),
+    ];
+    let found = PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix));
+    found.map_or("aws", |(_, partition)| partition)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +157,7 @@ impl Config {
             errors: Vec::new(),
         };
         let deployment = read.deployment();
-        let regions = read.regions();
+        let regions = read.regions(&deployment);
         let policy = read.policy(&deployment);
         let audit = read.audit();
         let log_level = read.parsed("PCS_API_LOG_LEVEL", "ERROR, WARN, INFO or DEBUG", LogLevel::parse);
@@ -222,17 +240,18 @@ impl Reader<'_> {
         }
     }
 
-    fn regions(&mut self) -> Regions {
+    fn regions(&mut self, deployment: &Deployment) -> Regions {
         let default = self.checked("AWS_REGION", "a Region in which PCS exists", |v| {
             contract::REGIONS.contains(&v)
         });
         let scope = self.checked(
             "PCS_API_REGION_SCOPE",
-            "`*` or a Region in which PCS exists",
-            |v| v == "*" || contract::REGIONS.contains(&v),
+            "`*` or a Region of the partition in which PCS exists",
+            |v| v == "*" || (contract::REGIONS.contains(&v) && partition_of(v) == deployment.partition),
         );
         Regions {
             default,
+            partition: deployment.partition.clone(),
             only: (scope != "*").then_some(scope),
         }
     }

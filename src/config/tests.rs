@@ -45,6 +45,7 @@ fn each_wrong_value_is_refused_and_named() {
     assert!(read(&variables()).is_ok());
     for (name, value) in [
         ("PCS_API_REGION_SCOPE", "mars-1"),
+        ("PCS_API_REGION_SCOPE", "us-gov-west-1"),
         ("PCS_API_ACCOUNT_ID", "12345678901"),
         ("PCS_API_PARTITION", "gcp"),
         ("PCS_API_REST_API_ID", "a/b"),
@@ -93,6 +94,32 @@ fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
             "{partition}"
         );
     }
+}
+
+/// Every Region of the contract is reached from one partition, and from no other.
+#[test]
+fn callers_reach_the_regions_of_the_partition() {
+    let reached = |partition| {
+        let mut variables = variables();
+        variables.insert("PCS_API_PARTITION", partition);
+        let regions = read(&variables).unwrap().regions;
+        regions.names().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(reached("aws-us-gov"), ["us-gov-east-1", "us-gov-west-1"]);
+    assert_eq!(reached("aws-eusc"), ["eusc-de-east-1"]);
+    assert_eq!(reached("aws-iso"), ["us-iso-east-1", "us-iso-west-1"]);
+    assert_eq!(reached("aws-iso-b"), ["us-isob-east-1", "us-isob-west-1"]);
+    assert_eq!(reached("aws-iso-e"), ["eu-isoe-west-1"]);
+    assert_eq!(reached("aws-iso-f"), ["us-isof-east-1", "us-isof-south-1"]);
+    assert_eq!(reached("aws-cn"), [""; 0]);
+    let commercial = reached("aws");
+    assert_eq!(commercial.len(), contract::REGIONS.len() - 10);
+    assert!(commercial.contains(&"us-east-1".to_owned()) && commercial.contains(&"eu-west-1".to_owned()));
+    let refusal = read(&variables()).unwrap().regions.refusal();
+    assert!(
+        refusal.contains("us-east-1") && !refusal.contains("us-gov"),
+        "{refusal}"
+    );
 }
 
 /// The SDK would refuse each call with both (rule set of its endpoints: "FIPS and custom endpoint are not

@@ -67,6 +67,22 @@ async fn every_refused_event_of_the_repository_is_refused() {
     }
 }
 
+/// The credentials of one partition are good in no other: PCS would only say that it does not know them.
+#[tokio::test]
+async fn a_region_of_another_partition_is_a_field_error() {
+    let world = World::start().await;
+    for region in ["us-gov-west-1", "eusc-de-east-1", "us-iso-east-1"] {
+        let request = with_query(event("get-cluster"), &[("region", region)]);
+        let body = refused(&world, &request, 400, "ValidationException").await;
+        assert_eq!(paths(&body), ["region"]);
+        let message = body["message"].as_str().unwrap();
+        assert!(
+            message.contains("us-west-2") && !message.contains("us-gov"),
+            "{message}"
+        );
+    }
+}
+
 /// It may be somebody's try to get past the policies of API Gateway, so it counts as a denial, of what was asked for.
 #[tokio::test]
 async fn an_overridden_method_is_a_denial_on_record() {
