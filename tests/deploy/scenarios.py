@@ -4,27 +4,55 @@ Values are as long as CloudFormation lets them be where a quota could depend on 
 """
 
 BOUNDARY = "arn:aws:iam::123456789012:policy/hpc/NodeBoundary"
-LONG_BOUNDARY = "arn:aws:iam::123456789012:policy/" + "boundaries/" * 34 + "N" * 128
 OWN_ROLE = "arn:aws:iam::123456789012:role/platform/PcsApiFunction"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f"
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f"
 SIGNING_KEY = "arn:aws:kms:us-east-1:123456789012:key/7a8b9c0d-1e2f-4c5d-9e6f-0f8d2c1b3a4e"
 WEB_ACL = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pcs-api/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:operations"
-TRUSTED = "arn:aws:iam::123456789012:role/hpc/Portal,arn:aws:iam::999999999999:root"
+# A role, the sessions of an IAM Identity Center permission set, users below a path, a role of another account.
+TRUSTED = ",".join([
+    "arn:aws:iam::123456789012:role/hpc/Portal",
+    "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_Hpc_*",
+    "arn:aws:iam::123456789012:user/hpc/*",
+    "arn:aws:iam::999999999999:role/Pipeline-?",
+])
+TRUSTED_ACCOUNTS = "999999999999,888888888888"
 ORGANIZATION = "o-a1b2c3d4e5"
 
 
 def several_of(form, length):
-    """As many values as fit into `length` characters."""
+    """As many values as fit into `length` characters, the last one so much longer that they fill them."""
     values = []
     while len(",".join([*values, form.format(len(values))])) <= length:
         values.append(form.format(len(values)))
-    return ",".join(values)
+    return ",".join(values).ljust(length, "x")
 
 
-def patterns_of(length):
-    return several_of("arn:aws:iam::123456789012:policy/hpc/project-{:03}-*", length)
+def everything(partition="aws", region="us-east-1", scope="ap-southeast-2"):
+    """All parameters at once for a stack in `region`, those of free length as long as they can be."""
+    here = f"{region}:123456789012"
+    # IAM's longest path and name of a policy: 512 characters, as the parameters have it.
+    policy = f"arn:{partition}:iam::123456789012:policy/" + "boundaries/" * 34 + "N" * 138
+    key, signing = (arn.replace("arn:aws:kms:us-east-1:123456789012", f"arn:{partition}:kms:{here}")
+                    for arn in (KMS_KEY, SIGNING_KEY))
+    return {
+        "Region": scope, "ParallelClusterFunctionAdditionalPolicies": policy,
+        "CustomDomainName": "pcs.example.com",
+        "CustomDomainCertificate": f"arn:{partition}:acm:{here}:certificate/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f",
+        "CustomDomainHostedZoneId": "Z0123456789ABCDEFGHIJ", "EnableIamAdminAccess": "true",
+        "PermissionsBoundaryPolicy": policy, "IAMRoleAndPolicyPrefix": "team-blue-",
+        "AdditionalIamPolicies": several_of(
+            f"arn:{partition}:iam::123456789012:policy/hpc/project-{{:03}}-*", 1500),
+        "EnableInstanceRegistration": "true", "ApiRolesPermissionsBoundaryPolicy": policy, "KmsKeyArn": key,
+        "WebAclArn": f"arn:{partition}:wafv2:{here}:regional/webacl/pcs-api/0f8d2c1b-3a4e-4c5d-9e6f-7a8b9c0d1e2f",
+        "AuditSigningKey": signing, "AlarmTopicArn": f"arn:{partition}:sns:{here}:operations",
+        "LifecycleScripts": "CHECKSUM_OUTSIDE_S3", "AllowedInlineActions": several_of("s3:GetObject{:03}*", 400),
+        "ReservedConcurrency": "99999", "ApiRolesTrustedAccounts": several_of("{:012}", 129),
+        # As short as they can be, so that there are as many quotation marks as there can be.
+        "ApiRolesTrustedPrincipals": several_of(f"arn:{partition}:iam::{{:012}}:role/*", 1000),
+        "ApiRolesPrincipalOrgId": "o-" + "a" * 32, "ApiRolesRequireMfa": "true",
+    }
 
 
 SCENARIOS = {
@@ -47,10 +75,12 @@ SCENARIOS = {
     },
     "reserved": {"ReservedConcurrency": "20"},
     "fips": {"UseFipsEndpoints": "true", "Region": "us-east-1"},
+    "trusted-accounts": {"ApiRolesTrustedAccounts": TRUSTED_ACCOUNTS},
     "trusted-principals": {"ApiRolesTrustedPrincipals": TRUSTED},
     "trusted-organization": {"ApiRolesPrincipalOrgId": ORGANIZATION},
     "trusted-with-mfa": {
-        "ApiRolesTrustedPrincipals": TRUSTED, "ApiRolesPrincipalOrgId": ORGANIZATION, "ApiRolesRequireMfa": "true",
+        "ApiRolesTrustedAccounts": TRUSTED_ACCOUNTS, "ApiRolesTrustedPrincipals": TRUSTED,
+        "ApiRolesPrincipalOrgId": ORGANIZATION, "ApiRolesRequireMfa": "true",
     },
     "inline-actions": {"AllowedInlineActions": "s3:Get*,logs:PutLogEvents"},
     "iam-admin": {"EnableIamAdminAccess": "true", "AcceptUnboundedNodeRoles": "true"},
@@ -77,18 +107,7 @@ SCENARIOS = {
         "LogLevel": "WARN", "LogRetentionDays": "365", "AuditRetentionDays": "3653",
         "ThrottlingRateLimit": "20.5", "ThrottlingBurstLimit": "5",
     },
-    "everything": {
-        "Region": "ap-southeast-2", "ParallelClusterFunctionAdditionalPolicies": LONG_BOUNDARY,
-        "CustomDomainName": "pcs.example.com", "CustomDomainCertificate": CERTIFICATE,
-        "CustomDomainHostedZoneId": "Z0123456789ABCDEFGHIJ", "EnableIamAdminAccess": "true",
-        "PermissionsBoundaryPolicy": LONG_BOUNDARY, "IAMRoleAndPolicyPrefix": "team-blue-",
-        "AdditionalIamPolicies": patterns_of(1500), "EnableInstanceRegistration": "true",
-        "ApiRolesPermissionsBoundaryPolicy": LONG_BOUNDARY, "KmsKeyArn": KMS_KEY, "WebAclArn": WEB_ACL,
-        "AuditSigningKey": SIGNING_KEY, "AlarmTopicArn": TOPIC, "LifecycleScripts": "CHECKSUM_OUTSIDE_S3",
-        "AllowedInlineActions": several_of("s3:GetObject{:03}*", 640), "ReservedConcurrency": "99999",
-        "ApiRolesTrustedPrincipals": several_of("arn:aws:iam::{:012}:root", 1200),
-        "ApiRolesPrincipalOrgId": "o-" + "a" * 32, "ApiRolesRequireMfa": "true",
-    },
+    "everything": everything(),
 }
 
 # The same in another partition; ARNs in parameters would be of that partition too, so there are none.
@@ -117,13 +136,10 @@ CONTRADICTIONS = [
     # Neither is a bound: policies that callers may name besides, and a role of one's own for the function.
     ({"EnableIamAdminAccess": "true", "AdditionalIamPolicies": "arn:aws:iam::aws:policy/AmazonFSxReadOnlyAccess",
       "ParallelClusterFunctionRole": OWN_ROLE}, ["EnableIamAdminAccess is true without a bound"]),
-    ({"CreateApiUserRole": "false", "ApiRolesTrustedPrincipals": TRUSTED}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
-    ({"CreateApiUserRole": "false", "ApiRolesPrincipalOrgId": ORGANIZATION}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
-    ({"CreateApiUserRole": "false", "ApiRolesRequireMfa": "true"}, ["ApiRolesTrustedPrincipals, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesTrustedAccounts": TRUSTED_ACCOUNTS}, ["ApiRolesTrustedAccounts, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesTrustedPrincipals": TRUSTED}, ["ApiRolesTrustedAccounts, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesPrincipalOrgId": ORGANIZATION}, ["ApiRolesTrustedAccounts, ApiRoles"]),
+    ({"CreateApiUserRole": "false", "ApiRolesRequireMfa": "true"}, ["ApiRolesTrustedAccounts, ApiRoles"]),
     ({"UseFipsEndpoints": "true"}, ["UseFipsEndpoints is true, and PCS has FIPS endpoints in"]),
     ({"UseFipsEndpoints": "true", "Region": "eu-west-1"}, ["UseFipsEndpoints is true, and PCS has FIPS endpoints in"]),
 ]
-
-# Each way by which EnableIamAdminAccess is taken.
-BOUNDED = [{"PermissionsBoundaryPolicy": BOUNDARY}, {"AdditionalIamPoliciesPreset": "strict"},
-           {"AcceptUnboundedNodeRoles": "true"}]

@@ -168,6 +168,29 @@ def test_every_parameter_set_has_the_types_that_are_told_apart():
     assert OF_THE_REGION <= used, OF_THE_REGION - used
 
 
+def section(title):
+    return re.split(rf"^### {title}$", PAGE.read_text(), flags=re.M)[1].split("\n#")[0]
+
+
+def test_the_way_back_tells_what_the_older_template_drops(template):
+    """It has none of the parameters that are new, and CloudFormation says nothing of what it no longer narrows."""
+    new = re.findall(r"`(\w+)`", re.search(r"^From a stack .*? existed: (.*?)\.", PAGE.read_text(), re.M)[1])
+    assert set(new) < set(template["Parameters"]) and len(new) == 10
+    back = section("Back")
+    assert [name for name in new if f"`{name}`" not in back] == []
+    # Who gets in is what nobody may learn afterwards.
+    assert re.search(r"^1\. \*\*The trust.*`ApiRolesRequireMfa`.*`sts:AssumeRole`", back, re.M)
+
+
+def test_the_accounts_role_for_logs_is_set_again_by_the_command_of_both_pages():
+    command = "aws apigateway update-account --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN"
+    assert command in section("Before the update") and command in (expansion.ROOT / "docs" / "deploy.md").read_text()
+    # An update that is taken back removes what it made (DeletionPolicy, CloudFormation User Guide).
+    for name in ("ApiGatewayLogsRole", "ApiGatewayAccount"):
+        resource = made("default")[1].resources()[name]
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
 def test_the_page_is_found_from_where_people_look():
     assert "(docs/upgrade.md)" in (expansion.ROOT / "README.md").read_text()
     assert "(upgrade.md)" in (expansion.ROOT / "docs" / "deploy.md").read_text()
