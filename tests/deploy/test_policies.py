@@ -3,9 +3,11 @@
 The whole of them is in golden/, to be read. Here is what must be true of any of them.
 """
 
+import itertools
 import json
 import re
 
+import botocore.session
 import pytest
 
 import expand as expansion
@@ -343,11 +345,41 @@ def test_contradictions_are_refused_with_a_sentence(template, setting, sentences
     assert [text for text, beginning in zip(told, sentences, strict=True) if text.startswith(beginning)] == told
 
 
-# Each way by which EnableIamAdminAccess is taken.
-@pytest.mark.parametrize("bound", [{"PermissionsBoundaryPolicy": BOUNDARY}, {"AdditionalIamPoliciesPreset": "strict"},
-                                   {"AcceptUnboundedNodeRoles": "true"}], ids=lambda bound: "+".join(bound))
-def test_node_roles_are_made_with_a_bound_or_by_name_without(template, bound):
-    assert Stack(template, {"EnableIamAdminAccess": "true"} | bound).broken_rules() == []
+# As a boundary it takes nothing away: "AdministratorAccess", AWS Managed Policy Reference.
+BOUNDS_NOTHING = [f"arn:{partition}:iam::aws:policy/AdministratorAccess"
+                  for partition in botocore.session.get_session().get_available_partitions()]
+BOUNDS = [BOUNDARY, "arn:aws:iam::123456789012:policy/AdministratorAccess", "arn:aws:iam::aws:policy/PowerUserAccess"]
+UNBOUNDED = "EnableIamAdminAccess is true without a bound"
+
+
+def settings_of_the_rule():
+    """The whole truth table of what decides whether a node's role is bounded, and whether it is refused."""
+    for admin, boundary, preset, accepted in itertools.product(
+            ["true", "false"], ["", *BOUNDS_NOTHING, *BOUNDS], ["documented", "strict"], ["true", "false"]):
+        refused = (admin, preset, accepted) == ("true", "documented", "false") and boundary not in BOUNDS
+        yield {"EnableIamAdminAccess": admin, "PermissionsBoundaryPolicy": boundary,
+               "AdditionalIamPoliciesPreset": preset, "AcceptUnboundedNodeRoles": accepted}, refused
+
+
+def settings_beside(template, decisive):
+    """Each other parameter at each value that is listed or tried, one at a time, and all combinations of switches."""
+    others = {name: parameter for name, parameter in template["Parameters"].items() if name not in decisive}
+    switches = [name for name, parameter in others.items() if parameter.get("AllowedValues") == ["true", "false"]]
+    assert len(switches) > 4
+    for values in itertools.product(["true", "false"], repeat=len(switches)):
+        yield dict(zip(switches, values, strict=True))
+    for name, parameter in others.items():
+        tried = {sets[name] for sets in SCENARIOS.values() if name in sets}
+        for value in tried | {str(value) for value in parameter.get("AllowedValues", [])}:
+            yield {name: value}
+
+
+def test_node_roles_are_bounded_or_it_is_accepted_by_name(template):
+    assert len(BOUNDS_NOTHING) == 8
+    for setting, refused in settings_of_the_rule():
+        for beside in settings_beside(template, setting):
+            told = Stack(template, beside | setting).broken_rules()
+            assert any(text.startswith(UNBOUNDED) for text in told) == refused, (setting, beside)
 
 
 def test_fips_endpoints_are_asked_for_where_pcs_has_them(template):
