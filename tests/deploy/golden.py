@@ -25,7 +25,8 @@ class Plain(yaml.SafeDumper):
 
 
 def text(name):
-    """Resources and outputs as they come out. Without the alarms and the dashboard, which grant nothing."""
+    """Resources and outputs as they come out. Without the alarms and the dashboard, which grant nothing: test_alarms.py
+    has them all."""
     stack = made(name)[1]
     resources = {}
     for key, resource in stack.resources().items():

@@ -342,29 +342,6 @@ def test_records_stay_when_the_stack_goes(stack):
             assert kept in ((None, None), ("Delete", "Delete")), name
 
 
-def test_alarms_stand_on_metrics_that_exist(stack):
-    names = set(re.findall(r'Metric::\w+ => "(\w+)"', (expansion.ROOT / "src" / "metrics.rs").read_text()))
-    assert names
-    alarms = [resource["Properties"] for resource in of_type(stack, "AWS::CloudWatch::Alarm").values()]
-    ours = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "PcsApi"}
-    assert ours == names, "every count of the function has an alarm"
-    # As src/metrics.rs writes them; tests/it/lambda_binary.rs looks at the other end.
-    for alarm in alarms:
-        if alarm["Namespace"] == "PcsApi":
-            assert alarm["Dimensions"] == [{"Name": "ApiId", "Value": "a1b2c3d4e5"}], alarm["MetricName"]
-    for service, metric in (("AWS/ApiGateway", "5XXError"), ("AWS/ApiGateway", "Latency"), ("AWS/Lambda", "Errors"),
-                            ("AWS/Lambda", "Throttles"), ("AWS/DynamoDB", "WriteThrottleEvents"),
-                            ("AWS/SQS", "ApproximateNumberOfMessagesVisible"), ("AWS/Events", "Invocations")):
-        assert any((alarm["Namespace"], alarm["MetricName"]) == (service, metric) for alarm in alarms), metric
-    topic = stack.parameters["AlarmTopicArn"]
-    for alarm in alarms:
-        assert alarm.get("AlarmActions") == ([topic] if topic else None)
-    # The API's metrics bear its name.
-    assert only(stack, "AWS::ApiGateway::RestApi")["Name"] == stack.pseudo["AWS::StackName"]
-    dashboard = json.loads(only(stack, "AWS::CloudWatch::Dashboard")["DashboardBody"])
-    assert len(dashboard["widgets"]) == 4
-
-
 def test_what_an_idle_month_is_priced_for_is_what_is_deployed():
     stack = made("default")[1]
     options = subprocess.run([expansion.ROOT / "scripts" / "price", "--help"], check=True, capture_output=True, text=True)
