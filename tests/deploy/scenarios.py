@@ -32,7 +32,7 @@ def several_of(form, length):
 def everything(partition="aws", region="us-east-1", scope="ap-southeast-2"):
     """All parameters at once for a stack in `region`, those of free length as long as they can be."""
     here = f"{region}:123456789012"
-    # IAM's longest path and name of a policy: 512 characters, as the parameters have it.
+    # As long as the parameters take it: 512 characters of path and name.
     policy = f"arn:{partition}:iam::123456789012:policy/" + "boundaries/" * 34 + "N" * 138
     key, signing = (arn.replace("arn:aws:kms:us-east-1:123456789012", f"arn:{partition}:kms:{here}")
                     for arn in (KMS_KEY, SIGNING_KEY))
