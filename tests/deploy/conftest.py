@@ -54,7 +54,7 @@ def local():
     binary = os.environ.get("PCS_LOCAL_BIN")
     program = [binary] if binary else [
         "cargo", "run", "--quiet", "--manifest-path", str(root / "Cargo.toml"), "--package", "pcs-local", "--"]
-    ports = ("--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0")
+    ports = ("--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0", "--page-port", "0")
     with subprocess.Popen([*program, *ports], stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
