@@ -67,9 +67,12 @@ USED_WITH = {
 @functools.cache
 def schemas():
     """Type -> the schema of its provider."""
+    return schemas_of({resource["Type"] for name in SCENARIOS for resource in made(name)[1].resources().values()})
+
+
+def schemas_of(wanted):
     folder = pathlib.Path(cfnlint.__file__).parent / "data" / "schemas" / "resources"
     found = {}
-    wanted = {resource["Type"] for name in SCENARIOS for resource in made(name)[1].resources().values()}
     for file in folder.glob("*.json"):
         text = file.read_text()
         if any(f'"{kind}"' in text for kind in wanted):
@@ -104,10 +107,20 @@ def used(stack, kind):
 
 def requests(stack):
     """What CloudFormation asks with the deployer's permissions, for every resource of the stack."""
+    boundaries = {stack.attribute(name, "Arn"): resource["Properties"].get("PermissionsBoundary")
+                  for name, resource in stack.resources().items() if resource["Type"] == "AWS::IAM::Role"}
     for name, resource in stack.resources().items():
         for action in sorted(used(stack, resource["Type"])):
             for arn, context in asked(stack, name, resource, action):
+                # The role's own, or the one that the request gives it.
+                if boundaries.get(arn) and knows_boundary(action):
+                    context = {**context, "iam:PermissionsBoundary": boundaries[arn]}
                 yield Request(DEPLOYER, action, arn, tuple(context.items()))
+
+
+def knows_boundary(action):
+    service, operation = action.split(":")
+    return "iam:PermissionsBoundary" in reference(service)[operation.lower()]["conditionKeys"]
 
 
 def asked(stack, name, resource, action):
@@ -120,16 +133,17 @@ def asked(stack, name, resource, action):
     if action.startswith("s3:"):
         return [("arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc/pcs-api/0123456789abcdef", {})]
     if not reference(action.split(":")[0])[action.split(":")[1].lower()]["resourceTypes"]:
-        context = {"kms:KeySpec": properties["KeySpec"]} if action == "kms:CreateKey" else {}
-        return [("*", context)]
+        return [("*", through_cloudformation(properties) if action == "kms:CreateKey" else {})]
     if resource["Type"] == "AWS::DynamoDB::Table" and action.startswith("kms:"):
         return [(stack.parameters["KmsKeyArn"], {"kms:ViaService": f"dynamodb.{stack.pseudo['AWS::Region']}.amazonaws.com"})]
     if resource["Type"] == "AWS::KMS::Key":
-        context = {"kms:KeySpec": properties["KeySpec"]}
-        if action == "kms:ScheduleKeyDeletion":
-            context["aws:CalledVia"] = ("cloudformation.amazonaws.com",)
-        return [(stack.attribute(name, "Arn"), context)]
+        return [(stack.attribute(name, "Arn"), through_cloudformation(properties))]
     return [(arn, {}) for arn in arns(stack, name, resource, action)]
+
+
+def through_cloudformation(key):
+    """"AWS global condition context keys": CloudFormation's calls with somebody's permissions have aws:CalledVia."""
+    return {"kms:KeySpec": key["KeySpec"], "aws:CalledVia": ("cloudformation.amazonaws.com",)}
 
 
 def passed_role(stack, resource):
@@ -202,5 +216,3 @@ def gateway_arns(stack, kind, operation):
         tagged = operation in ("GET", "DELETE") and "permissions" in schemas()[kind].get("tagging", {})
         paths = [item, tags] if tagged else [item]
     return [begin + path for path in paths]
-
-

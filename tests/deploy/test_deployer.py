@@ -1,53 +1,31 @@
-"""The published policies of a deployer (docs/iam) are enough to make, change and delete the stack, and not much more.
+"""The published policies of a deployer (docs/iam) are enough to make, change and delete the stack.
 
-What is enough comes from AWS (providers.py); an IAM that nobody here wrote says what the policies allow.
+What is enough comes from AWS (providers.py, roads.py); an IAM that nobody here wrote says what the policies allow. That
+they allow no more is in test_deployer_limits.py.
 """
 
-import fnmatch
-import functools
 import json
 import re
 
+import botocore.session
 import pytest
 
-import expand as expansion
 from conftest import made
-from policies import several, statements
+from deployer import (ALWAYS, OPTIONS, OWN_BUCKET, answers, document, optional, parameter_of, policies, refused, section,
+                      together)
+from policies import actions, several, statements
 from providers import DEPLOYER, NOT_USED, USED_WITH, requests, said, schemas
+from roads import ROADS, sams_bucket
 from scenarios import SCENARIOS
-from simulator import Request, reference, results
+from simulator import Request, reference
 
-FOLDER = expansion.ROOT / "docs" / "iam"
-ALWAYS = ["deployer-api", "deployer-records"]
-OPTIONS = "deployer-options"
-# For a road, not for a parameter.
-OWN_BUCKET = "OnlyWithYourOwnBucket"
-
-
-@functools.cache
-def document(name):
-    return json.loads((FOLDER / f"{name}.json").read_text())
-
-
-@functools.cache
-def parameter_of(sid):
-    """`OnlyWithCustomDomainHostedZoneIdChanges` is for CustomDomainHostedZoneId."""
-    names = [name for name in expansion.template()["Parameters"] if sid.removeprefix("OnlyWith").startswith(name)]
-    assert names or sid == OWN_BUCKET, f"{sid} is for no parameter"
-    return max(names, key=len, default=None)
-
-
-def policies(parameters, own_bucket=False):
-    """What a deployer has who took the statements of the parameters that are given."""
-    options = [statement for statement in statements(document(OPTIONS))
-               if parameters.get(parameter_of(statement["Sid"])) or own_bucket and statement["Sid"] == OWN_BUCKET]
-    found = {name: document(name) for name in ALWAYS}
-    return found | ({OPTIONS: {"Version": "2012-10-17", "Statement": options}} if options else {})
+TABLE_KEY = ["CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+             "ReEncryptFrom", "ReEncryptTo"]
 
 
 def as_documented(parameters):
     """The parameters with which the documents' example values are right."""
-    written = json.dumps(document(OPTIONS))
+    written = json.dumps(optional())
     return all(value in written for name, value in parameters.items()
                if f"OnlyWith{name}\"" in written and value.startswith("arn:aws:iam:"))
 
@@ -56,42 +34,8 @@ HERE = [name for name, parameters in SCENARIOS.items() if as_documented(paramete
 
 
 def options(name):
-    return frozenset(filter(None, (parameter_of(statement["Sid"]) for statement in statements(document(OPTIONS))
+    return frozenset(filter(None, (parameter_of(statement["Sid"]) for statement in optional()
                                    if SCENARIOS[name].get(parameter_of(statement["Sid"])))))
-
-
-def documented_key_policy():
-    """Of docs/deploy.md, "A key of your own"."""
-    section = (expansion.ROOT / "docs" / "deploy.md").read_text().split("## A key of your own")[1]
-    text = re.search(r"^```json\n(.*?)^```$", section, re.M | re.S)[1]
-    return {"Version": "2012-10-17", "Statement": json.loads(
-        text.replace("REGION", "us-east-1").replace("ACCOUNT", "123456789012").replace("STACK", "pcs-api"))}
-
-
-# The Service Authorization Reference has two ARNs in one for them, which the simulator takes for one.
-NOT_IN_THE_REFERENCE = re.compile(r"::/restapis/\w+/(deployments|stages)")
-
-
-def matches(request, held):
-    """Whether a statement without a condition has the action and the resource, in IAM's sense of * in both."""
-    return any(
-        request.action in several(statement["Action"]) and "Condition" not in statement
-        and any(fnmatch.fnmatchcase(request.resource, pattern) for pattern in several(statement["Resource"]))
-        for document_ in held.values() for statement in statements(document_))
-
-
-def refused(asked, held):
-    """What the policies do not allow. KMS asks the key's own policy as well."""
-    signing_key = made("default")[1].resources()["AuditTrailKey"]["Properties"]["KeyPolicy"]
-    keys = {SCENARIOS["encrypted"]["KmsKeyArn"]: documented_key_policy(),
-            made("default")[1].attribute("AuditTrailKey", "Arn"): signing_key}
-    found = [request.told() for request in asked if NOT_IN_THE_REFERENCE.search(request.resource) and not matches(request, held)]
-    asked = [request for request in asked if not NOT_IN_THE_REFERENCE.search(request.resource)]
-    for key in (None, *keys):
-        batch = [request for request in asked if (request.resource if request.resource in keys else None) == key]
-        answers = results(((request, held) for request in batch), keys.get(key)) if batch else []
-        found += [request.told() for request, answer in zip(batch, answers) if answer != "Allowed"]
-    return found
 
 
 @pytest.mark.parametrize("names", [
@@ -107,6 +51,30 @@ def test_they_are_enough_for_every_resource(names):
     assert refused(sorted(asked, key=Request.told), policies(SCENARIOS[names[0]])) == []
 
 
+@pytest.mark.parametrize("road", ROADS)
+def test_they_are_enough_for_every_road(road):
+    assert refused(ROADS[road], policies({}, own_bucket="package" in road)) == []
+
+
+def test_the_bucket_of_sam_is_made_as_its_providers_say():
+    asked = {request.action for request in sams_bucket()}
+    assert {"s3:CreateBucket", "s3:TagResource", "s3:ListTagsForResource", "s3:GetBucketTagging", "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:PutBucketVersioning"} <= asked
+
+
+def test_every_action_is_needed():
+    """By a resource in some parameter set, or on some road. What nobody asks for is not to be had."""
+    asked = {request.action for name in SCENARIOS for request in requests(made(name)[1])}
+    asked |= {request.action for road in ROADS.values() for request in road}
+    # "DynamoDB encryption at rest: usage notes", "Using service-linked roles for API Gateway".
+    asked |= {f"kms:{action}" for action in TABLE_KEY} | {"iam:CreateServiceLinkedRole"}
+    # How AWS waits for a function that was made or changed.
+    waiters = botocore.session.get_session().get_waiter_model("lambda")
+    asked |= {f"lambda:{waiters.get_waiter(name).operation}" for name in ("FunctionActive", "FunctionUpdated")}
+    held = actions({name: document(name) for name in ALWAYS} | {OPTIONS: {"Statement": optional()}})
+    assert held - asked == set()
+
+
 def test_the_parameter_sets_that_they_are_tried_with_are_nearly_all():
     # The longest ARNs that there can be are not those of the example.
     assert set(SCENARIOS) - set(HERE) == {"everything"}
@@ -114,28 +82,38 @@ def test_the_parameter_sets_that_they_are_tried_with_are_nearly_all():
     assert {parameter_of(statement["Sid"]) for statement in statements(document(OPTIONS))} - {None} <= given
 
 
-@pytest.mark.parametrize("sid", sorted({statement["Sid"] for statement in statements(document(OPTIONS))}))
+@pytest.mark.parametrize("sid", sorted({statement["Sid"] for statement in optional()}))
 def test_each_option_is_needed(sid):
     """Without it something is refused that the parameter asks for; there would be no reason to take it."""
     if sid == OWN_BUCKET:
         upload = Request(DEPLOYER, "s3:PutObject", "arn:aws:s3:::amzn-s3-demo-bucket/pcs-api/0123456789abcdef")
-        answers = [results([(upload, policies({}, own_bucket))])[0] for own_bucket in (False, True)]
-        assert answers == ["ImplicitlyDenied", "Allowed"]
+        found = [answers([upload], policies({}, own_bucket))[upload] for own_bucket in (False, True)]
+        assert found == ["ImplicitlyDenied", "Allowed"]
         return
     parameter = parameter_of(sid)
     name = next(name for name in HERE if parameter in SCENARIOS[name])
-    held = policies(SCENARIOS[name])
-    held[OPTIONS] = {"Version": "2012-10-17", "Statement": [
-        statement for statement in statements(document(OPTIONS)) if statement["Sid"] != sid]}
+    held = together([statement for statement in statements(policies(SCENARIOS[name])[OPTIONS]) if statement["Sid"] != sid])
     assert refused(sorted(set(requests(made(name)[1])), key=Request.told), held)
 
 
+def test_an_option_is_kept_until_its_parameter_is_cleared():
+    """Removing asks for what making asked for: the page says to keep the statement."""
+    assert "Keep it for the update that clears the parameter too" in section("Who may deploy")
+    for statement in optional():
+        name = next((name for name in HERE if parameter_of(statement["Sid"]) in SCENARIOS[name]), None)
+        removing = [action for action in several(statement["Action"]) if re.search("(?i)delete|detach|disassociate", action)]
+        if name and removing:
+            without = together([other for other in statements(policies(SCENARIOS[name])[OPTIONS]) if other != statement])
+            asked = [request for request in requests(made(name)[1]) if request.action in removing]
+            assert refused(asked, without), statement["Sid"]
+
+
 def test_what_is_said_to_be_unused_is_still_named_by_the_providers():
-    for kind, actions in NOT_USED.items():
-        assert actions <= said(kind), (kind, actions - said(kind))
+    for kind, unused in NOT_USED.items():
+        assert unused <= said(kind), (kind, unused - said(kind))
     for kinds in USED_WITH.values():
-        for kind, actions in kinds.items():
-            assert actions <= said(kind) and not actions & NOT_USED[kind], kind
+        for kind, used in kinds.items():
+            assert used <= said(kind) and not used & NOT_USED[kind], kind
 
 
 def test_providers_of_tagged_resources_name_what_tagging_takes():
@@ -144,30 +122,6 @@ def test_providers_of_tagged_resources_name_what_tagging_takes():
     assert {"AWS::Lambda::Function", "AWS::IAM::Role", "AWS::KMS::Key"} <= tagged
     assert {"lambda:ListTags", "iam:ListRoleTags", "kms:ListResourceTags"} <= {
         action for kind in tagged for action in said(kind)}
-
-
-def test_api_gateway_may_make_its_service_linked_role():
-    """"Using service-linked roles for API Gateway" in its Developer Guide: the first custom domain or account setting
-    makes it. No provider names it."""
-    role = "arn:aws:iam::123456789012:role/aws-service-role/{0}/AWSServiceRoleFor{1}"
-    gateway, other = "ops.apigateway.amazonaws.com", "spot.amazonaws.com"
-    asked = [Request(DEPLOYER, "iam:CreateServiceLinkedRole", role.format(service, kind), (("iam:AWSServiceName", service),))
-             for service, kind in ((gateway, "APIGateway"), (other, "EC2Spot"))]
-    assert results((request, policies({})) for request in asked) == ["Allowed", "ImplicitlyDenied"]
-
-
-def test_the_key_of_the_table_is_used_through_dynamodb_only():
-    """"DynamoDB encryption at rest: usage notes" and "Authorization to use a customer managed key"."""
-    key = SCENARIOS["encrypted"]["KmsKeyArn"]
-    needed = ["Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
-              "DescribeKey", "CreateGrant"]
-    held = policies(SCENARIOS["encrypted"])
-    answers = {}
-    for via in ("dynamodb.us-east-1.amazonaws.com", "ec2.us-east-1.amazonaws.com", None):
-        context = (("kms:ViaService", via),) if via else ()
-        asked = [Request(DEPLOYER, f"kms:{each}", key, context) for each in needed]
-        answers[via] = len(refused(asked, held))
-    assert list(answers.values()) == [0, len(needed), len(needed)]
 
 
 def test_they_fit_into_managed_policies():
@@ -188,43 +142,22 @@ def test_their_actions_exist():
                     assert known["resourceTypes"] == [] or operation.startswith(("Describe", "GetTemplate")), action
 
 
-PLACES = {
-    "lambda:CreateFunction": "arn:aws:lambda:us-east-1:123456789012:function:pcs-api-PcsApiFunction-AbC123",
-    "iam:CreateRole": "arn:aws:iam::123456789012:role/PcsApiUserRole-5f1d3c60",
-    "iam:CreatePolicy": "arn:aws:iam::123456789012:policy/team-blue-PcsApiNodeRoles-5f1d3c60",
-    "dynamodb:CreateTable": "arn:aws:dynamodb:us-east-1:123456789012:table/pcs-api-AuditTable-AbC123",
-    "logs:CreateLogGroup": "arn:aws:logs:us-east-1:123456789012:log-group:pcs-api-AccessLogGroup-AbC123",
-    "sqs:CreateQueue": "arn:aws:sqs:us-east-1:123456789012:pcs-api-SweepDeadLetterQueue-AbC123",
-    "events:PutRule": "arn:aws:events:us-east-1:123456789012:rule/pcs-api-SweepSchedule-AbC123",
-    "cloudwatch:PutMetricAlarm": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pcs-api-ServerErrorsAlarm-AbC123",
-    "cloudwatch:PutDashboard": "arn:aws:cloudwatch::123456789012:dashboard/pcs-api-us-east-1",
-    "ssm:PutParameter": "arn:aws:ssm:us-east-1:123456789012:parameter/CFN-AllowedPolicies-AbC123",
-    "cloudformation:TagResource": "arn:aws:cloudformation:us-east-1:123456789012:stack/pcs-api/5f1d3c60",
-}
+def test_api_gateway_may_make_its_service_linked_role():
+    """"Using service-linked roles for API Gateway" in its Developer Guide: the first custom domain or account setting
+    makes it. No provider names it."""
+    role = "arn:aws:iam::123456789012:role/aws-service-role/{0}/AWSServiceRoleFor{1}"
+    gateway, other = "ops.apigateway.amazonaws.com", "spot.amazonaws.com"
+    asked = [Request(DEPLOYER, "iam:CreateServiceLinkedRole", role.format(service, kind), (("iam:AWSServiceName", service),))
+             for service, kind in ((gateway, "APIGateway"), (other, "EC2Spot"))]
+    assert list(answers(asked, policies({})).values()) == ["Allowed", "ImplicitlyDenied"]
 
 
-def test_the_stacks_own_resources_are_within_reach():
-    requests_ = [Request(DEPLOYER, action, resource) for action, resource in PLACES.items()]
-    assert results((request, policies({})) for request in requests_) == ["Allowed"] * len(requests_)
-
-
-def test_what_is_not_the_stacks_is_out_of_reach():
-    key = "arn:aws:kms:us-east-1:123456789012:key/7a8b9c0d-1e2f-4c5d-9e6f-0f8d2c1b3a4e"
-    asked = [Request(DEPLOYER, action, resource.replace("pcs-api-", "other-").replace("PcsApi", "Other")
-                     .replace("stack/pcs-api", "stack/other").replace("CFN-Allowed", "CFN-Other"))
-             for action, resource in PLACES.items()]
-    asked += [
-        Request(DEPLOYER, "iam:AttachRolePolicy", PLACES["iam:CreateRole"],
-                (("iam:PolicyARN", "arn:aws:iam::aws:policy/AdministratorAccess"),)),
-        Request(DEPLOYER, "iam:PassRole", "arn:aws:iam::123456789012:role/PcsApiFunction-5f1d3c60",
-                (("iam:PassedToService", "ec2.amazonaws.com"),)),
-        Request(DEPLOYER, "iam:PassRole", "arn:aws:iam::123456789012:role/Administrator",
-                (("iam:PassedToService", "lambda.amazonaws.com"),)),
-        Request(DEPLOYER, "dynamodb:DeleteTable", PLACES["dynamodb:CreateTable"]),
-        Request(DEPLOYER, "dynamodb:DeleteItem", PLACES["dynamodb:CreateTable"]),
-        # Keys go only with the stack that made them, never by the deployer's own call, and never those that encrypt.
-        Request(DEPLOYER, "kms:ScheduleKeyDeletion", key, (("kms:KeySpec", "ECC_NIST_P256"),)),
-        Request(DEPLOYER, "kms:ScheduleKeyDeletion", key, (
-            ("kms:KeySpec", "SYMMETRIC_DEFAULT"), ("aws:CalledVia", ("cloudformation.amazonaws.com",)))),
-    ]
-    assert results((request, policies({})) for request in asked) == ["ImplicitlyDenied"] * len(asked)
+def test_the_key_of_the_table_is_used_through_dynamodb_only():
+    """"DynamoDB encryption at rest: usage notes" and "Authorization to use a customer managed key"."""
+    key = SCENARIOS["encrypted"]["KmsKeyArn"]
+    held = policies(SCENARIOS["encrypted"])
+    found = {}
+    for via in ("dynamodb.us-east-1.amazonaws.com", "ec2.us-east-1.amazonaws.com", None):
+        context = (("kms:ViaService", via),) if via else ()
+        found[via] = len(refused([Request(DEPLOYER, f"kms:{each}", key, context) for each in TABLE_KEY], held))
+    assert list(found.values()) == [0, len(TABLE_KEY), len(TABLE_KEY)]
