@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 import expand as expansion
+from deployer import section
 
 PAGE = expansion.ROOT / "docs" / "deploy.md"
 TEXT = PAGE.read_text()
@@ -164,3 +165,20 @@ def test_the_own_words_of_the_configuration_are_known_to_sam():
                                                "COLUMNS": "200"})
         for key in held["parameters"]:
             assert "--" + key.replace("_", "-") in done.stdout, (section, key)
+
+
+def test_what_a_failed_first_deployment_takes_along_is_said_before_the_command(template):
+    """The role for API Gateway's logs goes, and the account's setting, which is not the stack's alone, still names it."""
+    before = section("Deploy").split("```sh")[0]
+    for name in ("ApiGatewayLogsRole", "ApiGatewayAccount"):
+        assert template["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert "`CreateApiGatewayLogsRole=false`" in before
+
+
+def test_the_policy_for_encrypted_images_has_a_place_with_a_role_of_ones_own(template):
+    """The stack refuses the parameter together with such a role, so the page has to say what to do in its place."""
+    said = section("Encrypted images")
+    for rule in re.findall(r"rule `(\w+)`", said):
+        words = str(template["Rules"][rule])
+        assert "ParallelClusterFunctionRole" in words and "ParallelClusterFunctionAdditionalPolicies" in words
+    assert "OwnRoleTakesNoPolicy" in said and "attach the policy to your own role" in said
