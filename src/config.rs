@@ -241,13 +241,20 @@ impl Reader<'_> {
     }
 
     fn regions(&mut self, deployment: &Deployment) -> Regions {
-        let default = self.checked("AWS_REGION", "a Region in which PCS exists", |v| {
-            contract::REGIONS.contains(&v)
-        });
+        // A partition that is wrong has its own sentence.
+        let partition = Some(deployment.partition.as_str()).filter(|partition| !partition.is_empty());
+        let is_in_reach = |v: &str| {
+            contract::REGIONS.contains(&v) && partition.is_none_or(|partition| partition_of(v) == partition)
+        };
+        let default = self.checked(
+            "AWS_REGION",
+            "a Region of PCS_API_PARTITION in which PCS exists",
+            is_in_reach,
+        );
         let scope = self.checked(
             "PCS_API_REGION_SCOPE",
-            "`*` or a Region of the partition in which PCS exists",
-            |v| v == "*" || (contract::REGIONS.contains(&v) && partition_of(v) == deployment.partition),
+            "`*` or a Region of PCS_API_PARTITION in which PCS exists",
+            |v| v == "*" || is_in_reach(v),
         );
         Regions {
             default,

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::FieldError;
@@ -200,13 +200,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
             })?;
             if object.contains_key(&key) {
                 let mut duplicates = self.notes.duplicates.borrow_mut();
-                if duplicates.len() >= FieldError::MOST {
-                    return Err(A::Error::custom("too many duplicate keys"));
+                if duplicates.len() < FieldError::MOST {
+                    let message = "is given more than once; give it once";
+                    duplicates.push(FieldError::new(&place.path(), message));
                 }
-                duplicates.push(FieldError::new(
-                    &place.path(),
-                    "is given more than once; give it once",
-                ));
             }
             object.insert(key, value);
         }
@@ -244,6 +241,10 @@ mod tests {
             text.contains("b[0].c: is given more than once") && text.contains("a: is given more than once"),
             "{text}"
         );
+        let many = "\"k\":0,".repeat(150);
+        let errors = read_object(format!("{{{many}\"x\":0}}").as_bytes()).unwrap_err();
+        assert_eq!(errors.len(), FieldError::MOST);
+        assert!(errors.iter().all(|error| error.path == "k"));
     }
 
     #[test]

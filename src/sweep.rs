@@ -245,9 +245,9 @@ impl Gateway {
             report.complete = false;
             return;
         };
+        let (policy, read) = (&self.config.policy, self.config.regions.names());
         for candidate in found {
-            let Some(permit) =
-                node_role::permit_removal(&self.config.policy, &candidate, used, now.as_second())
+            let Some(permit) = node_role::permit_removal(policy, &candidate, &read, used, now.as_second())
             else {
                 continue;
             };

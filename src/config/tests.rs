@@ -63,6 +63,7 @@ fn each_wrong_value_is_refused_and_named() {
         ("PCS_API_LIFECYCLE_SCRIPTS", "none"),
         ("PCS_API_LOG_LEVEL", "info"),
         ("AWS_REGION", "mars-1"),
+        ("AWS_REGION", "us-gov-west-1"),
         ("AWS_ENDPOINT_URL_PCS", "127.0.0.1:3001"),
         ("AWS_USE_FIPS_ENDPOINT", "1"),
     ] {
@@ -78,41 +79,45 @@ fn each_wrong_value_is_refused_and_named() {
 
 #[test]
 fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
-    let trust = |name, value| {
+    let trust = |changes: &[(&'static str, &'static str)]| {
         let mut variables = variables();
-        variables.insert(name, value);
+        variables.extend(changes.iter().copied());
         read(&variables).unwrap().aws.trust
     };
-    assert_eq!(trust("SSL_CERT_FILE", ""), Trust::Amazon);
-    assert_eq!(trust("PCS_API_PARTITION", "aws-us-gov"), Trust::Amazon);
-    assert_eq!(trust("SSL_CERT_FILE", "/etc/ca.pem"), Trust::System);
-    assert_eq!(trust("SSL_CERT_DIR", "/etc/certs"), Trust::System);
-    for partition in ["aws-eusc", "aws-iso", "aws-cn"] {
-        assert_eq!(
-            trust("PCS_API_PARTITION", partition),
-            Trust::System,
-            "{partition}"
-        );
+    assert_eq!(trust(&[("SSL_CERT_FILE", "")]), Trust::Amazon);
+    assert_eq!(trust(&[("SSL_CERT_FILE", "/etc/ca.pem")]), Trust::System);
+    assert_eq!(trust(&[("SSL_CERT_DIR", "/etc/certs")]), Trust::System);
+    for (partition, region, expected) in [
+        ("aws-us-gov", "us-gov-west-1", Trust::Amazon),
+        ("aws-eusc", "eusc-de-east-1", Trust::System),
+        ("aws-iso", "us-iso-east-1", Trust::System),
+    ] {
+        let found = trust(&[("PCS_API_PARTITION", partition), ("AWS_REGION", region)]);
+        assert_eq!(found, expected, "{partition}");
     }
 }
 
 /// Every Region of the contract is reached from one partition, and from no other.
 #[test]
 fn callers_reach_the_regions_of_the_partition() {
-    let reached = |partition| {
+    let reached = |partition, region| {
         let mut variables = variables();
         variables.insert("PCS_API_PARTITION", partition);
+        variables.insert("AWS_REGION", region);
         let regions = read(&variables).unwrap().regions;
         regions.names().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(reached("aws-us-gov"), ["us-gov-east-1", "us-gov-west-1"]);
-    assert_eq!(reached("aws-eusc"), ["eusc-de-east-1"]);
-    assert_eq!(reached("aws-iso"), ["us-iso-east-1", "us-iso-west-1"]);
-    assert_eq!(reached("aws-iso-b"), ["us-isob-east-1", "us-isob-west-1"]);
-    assert_eq!(reached("aws-iso-e"), ["eu-isoe-west-1"]);
-    assert_eq!(reached("aws-iso-f"), ["us-isof-east-1", "us-isof-south-1"]);
-    assert_eq!(reached("aws-cn"), [""; 0]);
-    let commercial = reached("aws");
+    for (partition, regions) in [
+        ("aws-us-gov", &["us-gov-east-1", "us-gov-west-1"][..]),
+        ("aws-eusc", &["eusc-de-east-1"]),
+        ("aws-iso", &["us-iso-east-1", "us-iso-west-1"]),
+        ("aws-iso-b", &["us-isob-east-1", "us-isob-west-1"]),
+        ("aws-iso-e", &["eu-isoe-west-1"]),
+        ("aws-iso-f", &["us-isof-east-1", "us-isof-south-1"]),
+    ] {
+        assert_eq!(reached(partition, regions[0]), regions);
+    }
+    let commercial = reached("aws", "us-east-1");
     assert_eq!(commercial.len(), contract::REGIONS.len() - 10);
     assert!(commercial.contains(&"us-east-1".to_owned()) && commercial.contains(&"eu-west-1".to_owned()));
     let refusal = read(&variables()).unwrap().regions.refusal();

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::instance_role::strings;
+use super::instance_role::{statements, strings};
 
 /// What nodes need to join their cluster: PCS's documented minimum, always allowed.
 const REGISTER: &str = "pcs:RegisterComputeNodeGroupInstance";
@@ -63,6 +63,18 @@ impl InlineActions {
             .iter()
             .any(|pattern| covers(pattern.as_bytes(), action.as_bytes()))
     }
+}
+
+/// Whether a policy lets nodes register anywhere and always.
+pub fn lets_register(document: &Value) -> bool {
+    let registers = |action: &&str| action.eq_ignore_ascii_case(REGISTER);
+    statements(document).into_iter().any(|statement| {
+        let text = |name| statement.get(name).and_then(Value::as_str);
+        text("Effect") == Some("Allow")
+            && text("Resource") == Some("*")
+            && statement.get("Condition").is_none()
+            && strings(statement.get("Action")).is_some_and(|actions| actions.iter().any(registers))
+    })
 }
 
 /// `service:Action`, where the action's name may have `*` and `?` and the service's not.
@@ -214,6 +226,44 @@ mod tests {
             assert_eq!(actions.allow(&[&allow, &statement]), expected, "{statement}");
         }
         assert!(!actions.allow(&[]));
+    }
+
+    #[test]
+    fn only_an_allow_of_registration_lets_nodes_register() {
+        let document = |statement: Value| json!({"Version": "2012-10-17", "Statement": statement});
+        for (statement, expected) in [
+            (
+                json!({"Effect": "Allow", "Action": REGISTER, "Resource": "*"}),
+                true,
+            ),
+            (
+                json!([{"Effect": "Allow", "Action": ["s3:GetObject", "PCS:registerComputeNodeGroupInstance"], "Resource": "*"}]),
+                true,
+            ),
+            (
+                json!({"Effect": "Deny", "Action": REGISTER, "Resource": "*"}),
+                false,
+            ),
+            (
+                json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}),
+                false,
+            ),
+            (
+                json!({"Effect": "Allow", "Action": REGISTER, "Resource": "arn:aws:pcs:us-east-1:123456789012:cluster/x"}),
+                false,
+            ),
+            (
+                json!({"Effect": "Allow", "Action": REGISTER, "Resource": "*", "Condition": {}}),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                lets_register(&document(statement.clone())),
+                expected,
+                "{statement}"
+            );
+        }
+        assert!(!lets_register(&Value::Null));
     }
 
     #[test]

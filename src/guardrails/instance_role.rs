@@ -195,7 +195,7 @@ fn principal_is_ec2(principal: Option<&Value>, partition: &str) -> bool {
 }
 
 /// `Statement` may be one object or a list.
-fn statements(document: &Value) -> Vec<&Value> {
+pub(super) fn statements(document: &Value) -> Vec<&Value> {
     match document.get("Statement") {
         Some(Value::Array(list)) => list.iter().collect(),
         Some(statement @ Value::Object(_)) => vec![statement],

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Check, Denial, Facts, Policy,
     boundary::Boundary,
+    inline_policy,
     instance_role::{self, RoleFacts},
     script_source, verdict,
 };
@@ -24,6 +25,8 @@ pub const PATH: &str = "/aws-pcs/pcs-api/";
 pub const DEPLOYMENT_TAG: &str = "pcs-api:deployment";
 /// Tag that binds a role or profile to the one request that it was made for.
 pub const OPERATION_TAG: &str = "pcs-api:operation";
+/// Tag with the Region of the compute node group that a role or profile was made for.
+pub const REGION_TAG: &str = "pcs-api:region";
 /// AWS's own policy for compute nodes, which grants what they need to register and nothing else. Every role that this
 /// API makes has it.
 const NODE_POLICY: &str = "AWSPCSComputeNodePolicy";
@@ -115,6 +118,8 @@ pub struct Candidate {
     pub created: i64,
     /// Value of [`DEPLOYMENT_TAG`].
     pub deployment: Option<String>,
+    /// Value of [`REGION_TAG`].
+    pub region: Option<String>,
     /// ARNs of the attached policies.
     pub attached: Vec<String>,
     /// Names of the inline policies.
@@ -124,11 +129,13 @@ pub struct Candidate {
 /// A request that makes a role is over by then, with every repetition that it could still have.
 const ORPHANED_AFTER_SECONDS: i64 = 60 * 60;
 
-/// Permits removing what nobody uses: made by this deployment, older than an hour, and the profile of none of the
-/// compute node groups, whose profile ARNs are `used`.
+/// Permits removing what nobody uses: made by this deployment, older than an hour, for one of the Regions `read`, and
+/// the profile of none of their compute node groups, whose profile ARNs are `used`. A deployment whose Regions were
+/// narrowed no longer sees the groups of the others, so what was made there stays.
 pub fn permit_removal(
     policy: &Policy,
     found: &Candidate,
+    read: &[&str],
     used: &BTreeSet<String>,
     now: i64,
 ) -> Option<RemovalPermit> {
@@ -140,6 +147,10 @@ pub fn permit_removal(
     let orphaned = policy.iam_admin_access
         && found.path == PATH
         && found.deployment.as_deref() == Some(&policy.deployment_id)
+        && found
+            .region
+            .as_deref()
+            .is_some_and(|region| read.contains(&region))
         && now - found.created > ORPHANED_AFTER_SECONDS
         && !used.contains(&profile);
     orphaned.then(|| RemovalPermit {
@@ -333,7 +344,7 @@ fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
                 "pcs-api:compute-node-group",
                 text("computeNodeGroupName").to_owned(),
             ),
-            ("pcs-api:region", call.region.clone()),
+            (REGION_TAG, call.region.clone()),
         ],
         trust: json!({
             "Version": "2012-10-17",
@@ -372,10 +383,12 @@ fn node_policy(policy: &Policy) -> String {
     format!("arn:{}:iam::aws:policy/{NODE_POLICY}", policy.partition)
 }
 
-/// Whether an earlier version made the role: its nodes register by an inline policy, and it may have all of IAM's ten
+/// Whether nodes register by an inline policy, as in a role of an earlier version, which may have all of IAM's ten
 /// places for managed ones taken.
 fn registers_inline(role: &RoleFacts) -> bool {
-    role.inline.iter().any(|(name, _)| name == INLINE_REGISTRATION)
+    role.inline
+        .iter()
+        .any(|(_, document)| inline_policy::lets_register(document))
 }
 
 fn arn(policy: &Policy, kind: &str, name: &str) -> String {

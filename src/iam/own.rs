@@ -9,7 +9,7 @@ use futures_util::future::try_join;
 use super::facts::{Unavailable, attached, inline_names};
 use crate::{
     audit::record::Downstream,
-    guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH},
+    guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG},
 };
 
 /// Roles below [`PATH`] that were created before `before` (seconds since the epoch), and profiles without
@@ -50,7 +50,8 @@ async fn roles(client: &Client, before: i64) -> Result<Vec<Candidate>, Unavailab
         found.push(Candidate {
             attached: attached(client, &role.role_name, &mut log).await?,
             inline: inline_names(client, &role.role_name, &mut log).await?,
-            deployment: deployment(whole.tags.as_deref()),
+            deployment: tag(whole.tags.as_deref(), DEPLOYMENT_TAG),
+            region: tag(whole.tags.as_deref(), REGION_TAG),
             name: role.role_name,
             path: role.path,
             created: role.create_date.secs(),
@@ -83,7 +84,8 @@ async fn empty_profiles(client: &Client, before: i64) -> Result<Vec<Candidate>, 
             .instance_profile
             .ok_or(Unavailable)?;
         found.push(Candidate {
-            deployment: deployment(whole.tags.as_deref()),
+            deployment: tag(whole.tags.as_deref(), DEPLOYMENT_TAG),
+            region: tag(whole.tags.as_deref(), REGION_TAG),
             name,
             path: profile.path,
             created: profile.create_date.secs(),
@@ -94,10 +96,7 @@ async fn empty_profiles(client: &Client, before: i64) -> Result<Vec<Candidate>, 
     Ok(found)
 }
 
-fn deployment(tags: Option<&[Tag]>) -> Option<String> {
-    let tag = tags
-        .unwrap_or_default()
-        .iter()
-        .find(|tag| tag.key == DEPLOYMENT_TAG);
+fn tag(tags: Option<&[Tag]>, key: &str) -> Option<String> {
+    let tag = tags.unwrap_or_default().iter().find(|tag| tag.key == key);
     tag.map(|tag| tag.value.clone())
 }

@@ -94,12 +94,19 @@ async fn every_service_is_called_at_its_fips_endpoint() {
         "dynamodb.us-east-1.amazonaws.com",
         "kms.us-east-1.amazonaws.com",
     ];
-    for (region, fips, expected) in [
-        ("us-east-1", "true", virginia),
-        ("us-gov-west-1", "true", gov_cloud),
-        ("us-east-1", "false", plain),
+    for (partition, region, fips, expected) in [
+        ("aws", "us-east-1", "true", virginia),
+        ("aws-us-gov", "us-gov-west-1", "true", gov_cloud),
+        ("aws", "us-east-1", "false", plain),
     ] {
-        let config = config(&world, &[("AWS_REGION", region), ("AWS_USE_FIPS_ENDPOINT", fips)]);
+        let config = config(
+            &world,
+            &[
+                ("PCS_API_PARTITION", partition),
+                ("AWS_REGION", region),
+                ("AWS_USE_FIPS_ENDPOINT", fips),
+            ],
+        );
         let addresses = Addresses::default();
         let http = OnceLock::from(SharedHttpClient::new(addresses.clone()));
         let clients = Clients::over(config.aws.clone(), http);

@@ -305,7 +305,13 @@ fn policy(deployment: &BTreeMap<String, String>, case: &Case) -> guardrails::Pol
         documented(partition, ACCOUNT).join(","),
     );
     variables.extend(case.variables.clone());
-    Config::read(|name| variables.get(name).cloned()).unwrap().policy
+    // PCS is not in every partition, so there is no Region that a configuration of it could name.
+    variables.insert("PCS_API_PARTITION".to_owned(), "aws".to_owned());
+    let policy = Config::read(|name| variables.get(name).cloned()).unwrap().policy;
+    guardrails::Policy {
+        partition: partition.to_owned(),
+        ..policy
+    }
 }
 
 fn table(verdicts: &[(Case, Verdict)]) -> String {

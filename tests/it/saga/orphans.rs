@@ -104,6 +104,26 @@ async fn a_role_goes_once_its_group_is_gone() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// A deployment that is narrowed to another Region no longer sees the group, which runs on.
+#[tokio::test]
+async fn a_role_made_for_a_region_that_is_out_of_reach_stays() {
+    let folder = folder();
+    let world = with_an_old_role(&folder, None).await;
+    world.stack.stop().await;
+    let mut narrowed = options(&folder);
+    let scope = ("PCS_API_REGION_SCOPE".to_owned(), "us-west-2".to_owned());
+    narrowed.variables.extend([scope]);
+    let world = World::with_options(narrowed).await;
+    let report = sweep(&world).await;
+    assert_eq!(
+        (&report["complete"], &report["rolesRemoved"]),
+        (&json!(true), &json!(0)),
+        "{report}"
+    );
+    the_role(&world, &["a", "b"]).await;
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// Whatever was put on it meanwhile: a role that nobody uses goes whole.
 #[tokio::test]
 async fn a_role_with_inline_policies_goes_too() {

@@ -332,3 +332,21 @@ async fn the_policy_of_compute_nodes_has_to_be_allowed_only_where_the_role_gets_
     assert_eq!(answer.status, 202, "{answer:?}");
     the_role_with(&world, vec![own_policy("a"), own_policy("c")]).await;
 }
+
+/// Another inline policy of the old name registers nothing.
+#[tokio::test]
+async fn the_policy_of_compute_nodes_goes_only_where_an_inline_policy_registers() {
+    let world = with_group().await;
+    let name = the_role(&world, &["a", "b"]).await.role.role_name;
+    let deny = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+    ]});
+    let client = iam_client(&world);
+    let put = client.put_role_policy().role_name(&name);
+    let put = put.policy_name("RegisterComputeNodeGroupInstance");
+    put.policy_document(deny.to_string()).send().await.unwrap();
+    let answer = world.send(&update(&["c"])).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let node_policy = NODE_POLICY.to_owned();
+    the_role_with(&world, vec![own_policy("c"), node_policy]).await;
+}
