@@ -176,8 +176,8 @@ impl Error {
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
             Error::MethodOverridden => {
-                "the request was authorized for another method, perhaps: leave out the header X-HTTP-Method-Override \
-                and send the method itself"
+                "API Gateway may have authorized this request for another method; leave out the header \
+                X-HTTP-Method-Override and send the method itself"
                     .to_owned()
             }
             Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
