@@ -264,16 +264,8 @@ impl Reader<'_> {
     }
 
     fn policy(&mut self, deployment: &Deployment) -> Option<Policy> {
-        let allowlist = self.list(
-            "PCS_API_ADDITIONAL_IAM_POLICIES",
-            "a comma-separated list of policy ARN patterns (empty: none pass)",
-            Allowlist::parse,
-        );
-        let inline_actions = self.list(
-            "PCS_API_ALLOWED_INLINE_ACTIONS",
-            "a comma-separated list of IAM actions such as `s3:Get*` (empty: none but instance registration)",
-            InlineActions::parse,
-        );
+        let allowlist = self.allowlist();
+        let inline_actions = self.inline_actions();
         let boundary = self.parsed(
             "PCS_API_PERMISSIONS_BOUNDARY",
             "a policy ARN, or empty for no permissions boundary",
@@ -370,24 +362,33 @@ impl Reader<'_> {
             .unwrap_or_default()
     }
 
-    /// A list whose every mistake is told.
-    fn list<T>(
-        &mut self,
-        name: &str,
-        wanted: &str,
-        parse: impl FnOnce(&str) -> Result<T, Vec<String>>,
-    ) -> Option<T> {
-        let Some(text) = (self.variable)(name) else {
-            self.errors.push(format!("{name} must be {wanted}"));
+    fn allowlist(&mut self) -> Option<Allowlist> {
+        const NAME: &str = "PCS_API_ADDITIONAL_IAM_POLICIES";
+        let Some(text) = (self.variable)(NAME) else {
+            self.errors.push(format!(
+                "{NAME} must be a comma-separated list of policy ARN patterns (empty: none pass)"
+            ));
             return None;
         };
-        let faults = match parse(&text) {
-            Ok(list) => return Some(list),
-            Err(faults) => faults,
-        };
-        let faults = faults.into_iter().map(|fault| format!("{name}: {fault}"));
-        self.errors.extend(faults);
-        None
+        self.list(NAME, Allowlist::parse(&text))
+    }
+
+    /// Not set is as good as empty, the closed end. Lambda changes the code and the variables of a function in two
+    /// calls, so that an update's new code can meet the variables of before; a version that asked for this one would
+    /// answer nobody meanwhile.
+    fn inline_actions(&mut self) -> Option<InlineActions> {
+        const NAME: &str = "PCS_API_ALLOWED_INLINE_ACTIONS";
+        let text = (self.variable)(NAME).unwrap_or_default();
+        self.list(NAME, InlineActions::parse(&text))
+    }
+
+    /// Tells every mistake of a list.
+    fn list<T>(&mut self, name: &str, list: Result<T, Vec<String>>) -> Option<T> {
+        list.map_err(|faults| {
+            let faults = faults.into_iter().map(|fault| format!("{name}: {fault}"));
+            self.errors.extend(faults);
+        })
+        .ok()
     }
 
     /// Other partitions have authorities of their own, and whoever names certificates means them: a proxy that looks

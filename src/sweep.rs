@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     gateway::Gateway,
     guardrails::{self, Check, Facts, node_role},
-    iam::{own, roles::Roles},
+    iam::{facts::inline_names, own, roles::Roles},
     operations::Action,
     pcs,
     request::ApiRequest,
@@ -255,6 +255,10 @@ impl Gateway {
                 report.complete = false;
                 return;
             }
+            // What cannot be read is not deleted, and then IAM keeps the role: an orphan, tried again next time.
+            let inline = inline_names(self.clients.iam(), permit.name(), &mut entry.downstream);
+            let inline = timeout_at(deadline, Box::pin(inline)).await.ok();
+            let permit = permit.with_inline(inline.and_then(Result::ok).unwrap_or_default());
             let mut roles = Roles::new(self.clients.iam(), opened, deadline, &mut entry.downstream);
             let removed = roles.remove(&permit, true).await.is_ok();
             report.roles_removed += u32::from(removed);

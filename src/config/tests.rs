@@ -13,7 +13,6 @@ fn variables() -> BTreeMap<&'static str, &'static str> {
         ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
         ("PCS_API_AUDIT_SIGNING_KEY", ""),
         ("PCS_API_ADDITIONAL_IAM_POLICIES", ""),
-        ("PCS_API_ALLOWED_INLINE_ACTIONS", ""),
         ("PCS_API_PERMISSIONS_BOUNDARY", ""),
         ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
         ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
@@ -95,6 +94,20 @@ fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
         let found = trust(&[("PCS_API_PARTITION", partition), ("AWS_REGION", region)]);
         assert_eq!(found, expected, "{partition}");
     }
+}
+
+/// An update can bring the code before the variables. What is not there yet allows nothing.
+#[test]
+fn without_the_variables_of_this_version_the_function_starts_and_is_closed() {
+    let config = read(&variables()).unwrap();
+    let allowed: Vec<&str> = config.policy.inline_actions.patterns().collect();
+    assert_eq!(allowed, ["pcs:RegisterComputeNodeGroupInstance"]);
+    assert!(!config.aws.fips);
+    let mut variables = variables();
+    variables.insert("PCS_API_ALLOWED_INLINE_ACTIONS", "s3:Get*");
+    let policy = read(&variables).unwrap().policy;
+    let allowed: Vec<&str> = policy.inline_actions.patterns().collect();
+    assert_eq!(allowed, ["pcs:RegisterComputeNodeGroupInstance", "s3:Get*"]);
 }
 
 /// Every Region of the contract is reached from one partition, and from no other.

@@ -107,6 +107,13 @@ impl RemovalPermit {
     pub fn inline(&self) -> &[String] {
         &self.inline
     }
+
+    /// With the inline policies that the role was found to have. They are read only once the role may go: each read
+    /// is a call to IAM.
+    #[must_use]
+    pub fn with_inline(self, inline: Vec<String>) -> RemovalPermit {
+        RemovalPermit { inline, ..self }
+    }
 }
 
 /// A role or instance profile below [`PATH`], as the sweep found it.
@@ -122,8 +129,6 @@ pub struct Candidate {
     pub region: Option<String>,
     /// ARNs of the attached policies.
     pub attached: Vec<String>,
-    /// Names of the inline policies.
-    pub inline: Vec<String>,
 }
 
 /// A request that makes a role is over by then, with every repetition that it could still have.
@@ -156,7 +161,7 @@ pub fn permit_removal(
     orphaned.then(|| RemovalPermit {
         name: found.name.clone(),
         policies: found.attached.clone(),
-        inline: found.inline.clone(),
+        inline: Vec::new(),
     })
 }
 

@@ -230,7 +230,7 @@ async fn inline(
 }
 
 /// Names of the role's inline policies, sorted.
-pub(super) async fn inline_names(
+pub async fn inline_names(
     client: &Client,
     name: &str,
     log: &mut Vec<Downstream>,

@@ -6,7 +6,7 @@
 use aws_sdk_iam::{Client, types::Tag};
 use futures_util::future::try_join;
 
-use super::facts::{Unavailable, attached, inline_names};
+use super::facts::{Unavailable, attached};
 use crate::{
     audit::record::Downstream,
     guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG},
@@ -49,7 +49,6 @@ async fn roles(client: &Client, before: i64) -> Result<Vec<Candidate>, Unavailab
         let mut log: Vec<Downstream> = Vec::new();
         found.push(Candidate {
             attached: attached(client, &role.role_name, &mut log).await?,
-            inline: inline_names(client, &role.role_name, &mut log).await?,
             deployment: tag(whole.tags.as_deref(), DEPLOYMENT_TAG),
             region: tag(whole.tags.as_deref(), REGION_TAG),
             name: role.role_name,
@@ -90,7 +89,6 @@ async fn empty_profiles(client: &Client, before: i64) -> Result<Vec<Candidate>, 
             path: profile.path,
             created: profile.create_date.secs(),
             attached: Vec::new(),
-            inline: Vec::new(),
         });
     }
     Ok(found)
