@@ -52,7 +52,7 @@ impl Regions {
     }
 
     /// Every Region that callers may name.
-    pub fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<&'static str> {
         contract::REGIONS
             .iter()
             .copied()

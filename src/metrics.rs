@@ -23,6 +23,8 @@ pub enum Metric {
     AuditUnavailable,
     /// A call was carried out and its record could not be completed.
     AuditIncomplete,
+    /// A sweep could not look at everything, or is far behind.
+    SweepIncomplete,
 }
 
 impl Metric {
@@ -32,6 +34,7 @@ impl Metric {
             Metric::Denied => "Denied",
             Metric::AuditUnavailable => "AuditUnavailable",
             Metric::AuditIncomplete => "AuditIncomplete",
+            Metric::SweepIncomplete => "SweepIncomplete",
         }
     }
 }

@@ -43,6 +43,11 @@ pub enum Failure {
         body: Map<String, Value>,
         request_id: Option<String>,
     },
+    /// The account has not enabled the Region: PCS does not know the function's credentials there.
+    RegionNotEnabled {
+        code: String,
+        request_id: Option<String>,
+    },
     /// PCS answered something that is not awsJson.
     Garbage { request_id: Option<String> },
     /// No connection, or it broke.
@@ -72,9 +77,10 @@ pub async fn call(
         output: Arc::default(),
     };
     let sent = send(clients.pcs(), permit.action(), &call.region, &exchange);
-    let request_id = timeout_at(deadline, sent)
+    let sent = timeout_at(deadline, sent)
         .await
-        .unwrap_or(Err(Failure::OutOfTime { sent: true }))?;
+        .unwrap_or(Err(Failure::OutOfTime { sent: true }));
+    let request_id = sent.map_err(|failure| in_region(failure, clients, &call.region))?;
     match exchange.output() {
         Some(output) => Ok(Answer { output, request_id }),
         None => Err(Failure::Garbage { request_id }),
@@ -123,6 +129,27 @@ async fn send(
         Action::UntagResource => action!(untag_resource),
         Action::RegisterComputeNodeGroupInstance => action!(register_compute_node_group_instance),
     }
+}
+
+/// Credentials that are good in the function's own Region are unknown in one that the account has not enabled ("Enable
+/// or disable AWS Regions in your account": an error there says that the token is not valid).
+fn in_region(failure: Failure, clients: &Clients, region: &str) -> Failure {
+    const UNKNOWN: [&str; 3] = [
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "OptInRequired",
+    ];
+    let own = clients.pcs().config().region().map(AsRef::as_ref);
+    if let Failure::Service { code, request_id, .. } = &failure
+        && own != Some(region)
+        && UNKNOWN.contains(&code.as_str())
+    {
+        return Failure::RegionNotEnabled {
+            code: code.clone(),
+            request_id: request_id.clone(),
+        };
+    }
+    failure
 }
 
 fn failure<E: ProvideErrorMetadata>(error: SdkError<E, Response>) -> Failure {

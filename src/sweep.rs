@@ -1,29 +1,32 @@
 //! The scheduled sweep: what a call could not finish, and what changed since it was decided.
 //!
-//! EventBridge invokes the function once an hour. The sweep closes audit records that their call left open, writes the
-//! digests of past hours, and holds the role behind every compute node group against the guardrails again, because
-//! roles change after they were accepted. Roles that this API made and no group uses any more are removed. It stops
-//! in time, and the next one goes on where it stopped: progress is a row of the audit table.
+//! EventBridge invokes the function once an hour, and every minute for what the last run left. A run closes audit
+//! records that their call left open, writes the digests of past hours, and walks through the Regions: it holds the
+//! role behind every compute node group against the guardrails again, because roles change after they were accepted.
+//! Then roles that this API made and no group uses are removed.
+//!
+//! A run stops in time and the next goes on there: progress is a row of the audit table. What could not be read is
+//! counted, told, and never taken for fine.
 
-use std::collections::BTreeSet;
+mod groups;
+mod reach;
+mod round;
+mod unused;
 
 use jiff::{SignedDuration, Timestamp};
+use reach::Reads;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
     audit::{
         Opened,
-        progress::Progress,
-        record::{Decision, Entry, Outcome, Step},
+        progress::{Part, Progress},
+        record::{Decision, Downstream, Entry, Outcome, Step},
     },
     error::Error,
     gateway::Gateway,
-    guardrails::{self, Check, Facts, node_role},
-    iam::{facts::inline_names, own, roles::Roles},
-    operations::Action,
-    pcs,
+    metrics::{self, Metric},
     request::ApiRequest,
 };
 
@@ -31,8 +34,13 @@ use crate::{
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// Where the first sweep of a deployment begins.
 const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
+/// A run that follows closely on the one that closed an hour does not sum it up yet: what was written has to reach the
+/// index first.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(75);
+/// What is so far behind is told as a fault.
+const LATE_AFTER: SignedDuration = SignedDuration::from_hours(26);
 
-/// What a sweep did; the function's answer to the schedule.
+/// What a run did; the function's answer to the schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -41,19 +49,74 @@ pub struct Report {
     pub hours_digested: u32,
     pub node_groups_checked: u32,
     pub node_groups_drifted: u32,
+    /// Compute node groups that are there and could not be checked.
+    pub node_groups_failed: u32,
     /// Roles that this API made and no group uses.
     pub roles_removed: u32,
-    /// Regions that could not be read.
+    /// Regions of which something could not be read in this round.
     pub regions_failed: u32,
-    /// Whether everything was looked at; if not, the next sweep goes on.
+    /// Regions that this account has not enabled, or that its organization closes.
+    pub regions_out_of_reach: u32,
+    /// Regions that this round has still to look at.
+    pub regions_left: u32,
+    /// Whether the round is over and everything in reach was looked at, by this run and those before it.
     pub complete: bool,
+    /// What could not be read in this round: Regions, and `iam`.
+    pub unread: Vec<String>,
+}
+
+/// One run of the sweep.
+struct Run<'a> {
+    gateway: &'a Gateway,
+    opened: &'a Opened,
+    entry: Entry,
+    downstream: Vec<Downstream>,
+    progress: Progress,
+    report: Report,
+    /// The time that hours and ages are reckoned from.
+    now: Timestamp,
+    deadline: Instant,
 }
 
 impl Gateway {
-    /// Sweeps until done or until `deadline`.
-    /// `now` is the time that hours and ages are reckoned from.
+    /// Sweeps until done or until `deadline`; begins a round through all Regions unless one is under way. `now` is the
+    /// time that hours and ages are reckoned from.
     pub async fn sweep(
         &self,
+        lambda_request_id: &str,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Report, Error> {
+        let mut progress = self.progress(now).await?;
+        progress.memory.round.begin_unless_under_way(now);
+        self.run(progress, lambda_request_id, now, deadline).await
+    }
+
+    /// Goes on with what the last run left. Leaves no row if it left nothing.
+    pub async fn go_on(
+        &self,
+        lambda_request_id: &str,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Report, Error> {
+        let progress = self.progress(now).await?;
+        if !progress.memory.hours_left && progress.memory.round.part == Part::Over {
+            return Ok(Report {
+                complete: progress.memory.round.unread.is_empty(),
+                ..Report::default()
+            });
+        }
+        self.run(progress, lambda_request_id, now, deadline).await
+    }
+
+    async fn progress(&self, now: Timestamp) -> Result<Progress, Error> {
+        let last = self.audit.progress(&self.clients).await?;
+        Ok(last.unwrap_or_else(|| Progress::first(now - FIRST_LOOK_BACK)))
+    }
+
+    async fn run(
+        &self,
+        progress: Progress,
         lambda_request_id: &str,
         now: Timestamp,
         deadline: Instant,
@@ -62,293 +125,165 @@ impl Gateway {
         entry.task = Some("Sweep");
         entry.decision = Decision::Allow;
         let opened = self.audit.open(&self.clients, &entry).await?;
-        let mut report = Report::default();
-        let result = self
-            .sweep_on_record(&mut entry, &opened, &mut report, now, deadline)
-            .await;
-        let (status, error) = match &result {
-            Ok(()) => (200, None),
-            Err(error) => (error.class().status, Some(error)),
-        };
-        let outcome = Outcome {
-            status,
-            error_code: error.map(|error| error.class().code),
-            error_message: error.map(Error::message),
-            panicked: false,
-        };
-        self.audit.close(&self.clients, &entry, &outcome).await;
-        result.map(|()| report)
-    }
-
-    async fn sweep_on_record(
-        &self,
-        entry: &mut Entry,
-        opened: &Opened,
-        report: &mut Report,
-        now: Timestamp,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let last = self.audit.progress(&self.clients).await?;
-        let mut progress = last.unwrap_or(Progress::first(now - FIRST_LOOK_BACK));
-        let closed_before = progress.closed_until;
-        let mut records_done = self
-            .close_records(&mut progress, now - ABANDONED_AFTER, report, deadline)
-            .await;
-        if let Ok(true) = records_done {
-            records_done = self
-                .digest_hours(&mut progress, closed_before, now, report, deadline)
-                .await;
+        if !self.audit.claim(&self.clients, &progress, now).await? {
+            tracing::info!(event_id = %entry.event_id, "another sweep is under way");
+            return Ok(Report::default());
         }
-        let mut used = BTreeSet::new();
-        let regions_done = match records_done {
-            Ok(true) => {
-                self.check_regions(&mut progress, &mut used, entry, opened, report, deadline)
-                    .await
-            }
-            Ok(false) | Err(_) => false,
-        };
-        report.complete = regions_done;
-        // Only who has seen every group knows what no group uses.
-        if regions_done && report.regions_failed == 0 && self.config.policy.iam_admin_access {
-            self.remove_orphans(&used, now, entry, opened, report, deadline)
-                .await;
-        }
-        self.audit.record_progress(&self.clients, &progress, now).await?;
-        records_done.map(|_| ())
-    }
-
-    /// Goes through the hours since the last sweep; `false` when time ran out first.
-    async fn close_records(
-        &self,
-        progress: &mut Progress,
-        until: Timestamp,
-        report: &mut Report,
-        deadline: Instant,
-    ) -> Result<bool, Error> {
-        loop {
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            report.records_closed += self
-                .audit
-                .close_abandoned(&self.clients, progress.closed_until, until)
-                .await?;
-            let next_hour = progress.next_hour();
-            if next_hour > until {
-                // The hour is not over: it is looked at again next time, in whole.
-                return Ok(true);
-            }
-            progress.closed_until = next_hour;
-        }
-    }
-
-    /// Writes the digests of the hours that the sweep before this one closed; `false` when time ran out first.
-    async fn digest_hours(
-        &self,
-        progress: &mut Progress,
-        until: Timestamp,
-        now: Timestamp,
-        report: &mut Report,
-        deadline: Instant,
-    ) -> Result<bool, Error> {
-        loop {
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            let next = self.audit.digest_next_hour(&self.clients, progress, until, now);
-            if !next.await? {
-                return Ok(true);
-            }
-            report.hours_digested += 1;
-        }
-    }
-
-    /// Checks every Region from where the last sweep stopped, all around; `false` when time ran out first.
-    async fn check_regions(
-        &self,
-        progress: &mut Progress,
-        used: &mut BTreeSet<String>,
-        entry: &mut Entry,
-        opened: &Opened,
-        report: &mut Report,
-        deadline: Instant,
-    ) -> bool {
-        let regions: Vec<&str> = self.config.regions.names();
-        let first = progress
-            .next_region
-            .as_deref()
-            .and_then(|next| regions.iter().position(|region| *region == next));
-        let (before, after) = regions.split_at(first.unwrap_or_default());
-        for region in after.iter().chain(before) {
-            progress.next_region = Some((*region).to_owned());
-            if Instant::now() >= deadline {
-                return false;
-            }
-            if self
-                .check_region(region, used, entry, opened, report, deadline)
-                .await
-                .is_err()
-            {
-                report.regions_failed += 1;
-            }
-        }
-        progress.next_region = None;
-        true
-    }
-
-    async fn check_region(
-        &self,
-        region: &str,
-        used: &mut BTreeSet<String>,
-        entry: &mut Entry,
-        opened: &Opened,
-        report: &mut Report,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let read = Read {
+        let mut run = Run {
             gateway: self,
-            region,
-            opened,
+            opened: &opened,
+            entry,
+            downstream: Vec::new(),
+            progress,
+            report: Report::default(),
+            now,
             deadline,
         };
-        for cluster in read.list(Action::ListClusters, "clusters", &Map::new()).await? {
-            let of_cluster = Map::from_iter([("clusterIdentifier".to_owned(), id(&cluster))]);
-            for group in read
-                .list(Action::ListComputeNodeGroups, "computeNodeGroups", &of_cluster)
-                .await?
-            {
-                let mut input = of_cluster.clone();
-                input.insert("computeNodeGroupIdentifier".to_owned(), id(&group));
-                let output = read.one(Action::GetComputeNodeGroup, input).await?;
-                used.extend(profile_of(&output).map(str::to_owned));
-                report.node_groups_checked += 1;
-                report.node_groups_drifted +=
-                    u32::from(self.check_group(&output, entry, opened, deadline).await);
-            }
+        let result = run.all().await;
+        run.close(result).await
+    }
+}
+
+impl<'a> Run<'a> {
+    async fn all(&mut self) -> Result<(), Error> {
+        // An audit that is far behind must not keep roles from being checked.
+        let half = Instant::now() + self.deadline.saturating_duration_since(Instant::now()) / 2;
+        let closed_before = self.progress.closed_until;
+        let mut hours = self.hours(closed_before, half).await;
+        self.check_regions().await;
+        self.remove_unused().await;
+        if hours == Ok(false) {
+            hours = self.hours(closed_before, self.deadline).await;
         }
-        Ok(())
+        self.progress.memory.hours_left = hours == Ok(false);
+        self.report.complete = self.is_complete(&hours);
+        self.tell();
+        let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
+        audit.record_progress(clients, &self.progress, self.now).await?;
+        hours.map(|_| ())
     }
 
-    /// Removes roles and profiles that a group no longer needs, or that a call could not take back.
-    async fn remove_orphans(
-        &self,
-        used: &BTreeSet<String>,
-        now: Timestamp,
-        entry: &mut Entry,
-        opened: &Opened,
-        report: &mut Report,
-        deadline: Instant,
-    ) {
-        let found = Box::pin(own::candidates(self.clients.iam(), now.as_second()));
-        let Ok(Ok(found)) = timeout_at(deadline, found).await else {
-            tracing::warn!("IAM_UNAVAILABLE");
-            report.complete = false;
-            return;
-        };
-        let (policy, read) = (&self.config.policy, self.config.regions.names());
-        for candidate in found {
-            let Some(permit) = node_role::permit_removal(policy, &candidate, &read, used, now.as_second())
-            else {
-                continue;
-            };
+    /// Closes records, then writes digests; `false` when time ran out first.
+    async fn hours(&mut self, closed_before: Timestamp, deadline: Instant) -> Result<bool, Error> {
+        let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
+        let until = self.now - ABANDONED_AFTER;
+        self.report.records_closed += audit
+            .close_abandoned(clients, &mut self.progress, until, deadline)
+            .await?;
+        let settled = closed_before.min(self.now - SETTLED_AFTER);
+        let progress = &mut self.progress;
+        while audit
+            .digest_next_hour(clients, progress, settled, self.now, deadline)
+            .await?
+        {
+            self.report.hours_digested += 1;
             if Instant::now() >= deadline {
-                report.complete = false;
-                return;
+                break;
             }
-            // What cannot be read is not deleted, and then IAM keeps the role: an orphan, tried again next time.
-            let inline = inline_names(self.clients.iam(), permit.name(), &mut entry.downstream);
-            let inline = timeout_at(deadline, Box::pin(inline)).await.ok();
-            let permit = permit.with_inline(inline.and_then(Result::ok).unwrap_or_default());
-            let mut roles = Roles::new(self.clients.iam(), opened, deadline, &mut entry.downstream);
-            let removed = roles.remove(&permit, true).await.is_ok();
-            report.roles_removed += u32::from(removed);
-            entry.node_role = Some(candidate.name);
-            let step = if removed { Step::RoleRemoved } else { Step::Orphan };
-            self.audit.step(&self.clients, entry, step, opened).await;
-            entry.node_role = None;
+        }
+        Ok(Instant::now() < deadline)
+    }
+
+    fn is_complete(&self, hours: &Result<bool, Error>) -> bool {
+        let round = &self.progress.memory.round;
+        *hours == Ok(true) && round.part == Part::Over && round.unread.is_empty()
+    }
+
+    /// What the run came to, in the log; and for the alarm what is not as it should be.
+    fn tell(&mut self) {
+        let names = self.gateway.config.regions.names();
+        let round = &self.progress.memory.round;
+        let report = &mut self.report;
+        report.unread = round.unread.iter().cloned().collect();
+        report.regions_failed = count(names.iter().filter(|name| round.unread.contains(**name)));
+        report.regions_out_of_reach =
+            count(names.iter().filter(|name| round.is_out_of_reach(name, self.now)));
+        report.regions_left = count(names.iter().filter(|name| round.has_before_it(name)));
+        tracing::info!(
+            event_id = %self.entry.event_id,
+            records_closed = report.records_closed,
+            hours_digested = report.hours_digested,
+            node_groups_checked = report.node_groups_checked,
+            node_groups_drifted = report.node_groups_drifted,
+            roles_removed = report.roles_removed,
+            regions_out_of_reach = report.regions_out_of_reach,
+            regions_left = report.regions_left,
+            closed_until = %self.progress.closed_until,
+            digested_until = %self.progress.digested_until,
+            complete = report.complete,
+            "sweep"
+        );
+        let is_over = round.part == Part::Over;
+        let late = self.now - LATE_AFTER;
+        let is_late = self.progress.closed_until < late
+            || self.progress.digested_until < late
+            || (!is_over && round.began.is_some_and(|began| began < late));
+        if (is_over && !round.unread.is_empty()) || is_late {
+            metrics::count(Metric::SweepIncomplete);
+            tracing::warn!(
+                event_id = %self.entry.event_id,
+                unread = report.unread.join(", "),
+                node_groups_failed = report.node_groups_failed,
+                late = is_late,
+                "SWEEP_INCOMPLETE"
+            );
         }
     }
 
-    /// Whether the group's role breaks a guardrail now; a role that cannot be read is recorded too.
-    async fn check_group(
-        &self,
-        output: &Map<String, Value>,
-        entry: &mut Entry,
-        opened: &Opened,
-        deadline: Instant,
-    ) -> bool {
-        entry.is_about(output);
-        let (facts, _) = self
-            .inspect(profile_of(output).unwrap_or_default(), deadline)
-            .await;
-        let step = match &facts {
-            Some(Facts::Profile { requested, found }) => {
-                let checks =
-                    guardrails::instance_role::checks(&self.config.policy, requested, found.as_ref());
-                entry.violations = checks
-                    .into_iter()
-                    .flat_map(|check: Check| check.violations)
-                    .collect();
-                (!entry.violations.is_empty()).then_some(Step::GuardrailDrift)
-            }
-            Some(Facts::NotNeeded) | None => Some(Step::GuardrailRecheckFailed),
+    async fn close(mut self, result: Result<(), Error>) -> Result<Report, Error> {
+        let unread = &self.report.unread;
+        let outcome = match &result {
+            Err(error) => Outcome {
+                status: error.class().status,
+                error_code: Some(error.class().code),
+                error_message: Some(error.message()),
+                panicked: false,
+            },
+            Ok(()) if !unread.is_empty() => Outcome {
+                status: 502,
+                error_code: Some("SweepIncomplete"),
+                error_message: Some(format!("could not be read: {}", unread.join(", "))),
+                panicked: false,
+            },
+            Ok(()) => Outcome {
+                status: 200,
+                error_code: None,
+                error_message: None,
+                panicked: false,
+            },
         };
-        entry.inspected = facts.unwrap_or(Facts::NotNeeded);
-        let Some(step) = step else { return false };
-        self.audit.step(&self.clients, entry, step, opened).await;
-        entry.violations.clear();
-        step == Step::GuardrailDrift
-    }
-}
-
-/// Reads of PCS that the sweep makes for itself.
-struct Read<'a> {
-    gateway: &'a Gateway,
-    region: &'a str,
-    opened: &'a Opened,
-    deadline: Instant,
-}
-
-impl Read<'_> {
-    async fn one(&self, action: Action, input: Map<String, Value>) -> Result<Map<String, Value>, Error> {
-        let permit = guardrails::permit_read(action, self.region, input).ok_or(Error::Internal)?;
-        let answer = pcs::call(&self.gateway.clients, &permit, self.opened, None, self.deadline).await;
-        answer.map(|answer| answer.output).map_err(crate::upstream::error)
+        self.entry.downstream = std::mem::take(&mut self.downstream);
+        let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
+        audit.close(clients, &self.entry, &outcome).await;
+        result.map(|()| self.report)
     }
 
-    /// Every page of a list.
-    async fn list(
-        &self,
-        action: Action,
-        name: &str,
-        input: &Map<String, Value>,
-    ) -> Result<Vec<Value>, Error> {
-        let mut all = Vec::new();
-        let mut input = input.clone();
-        input.insert("maxResults".to_owned(), json!(100));
-        loop {
-            let mut page = self.one(action, input.clone()).await?;
-            if let Some(Value::Array(items)) = page.get_mut(name) {
-                all.append(items);
-            }
-            match page.remove("nextToken") {
-                Some(token @ Value::String(_)) if Instant::now() < self.deadline => {
-                    input.insert("nextToken".to_owned(), token);
-                }
-                Some(Value::String(_)) => return Err(Error::OutOfTime { sent: false }),
-                _ => return Ok(all),
-            }
+    /// Records a step about one thing; the next is about another.
+    async fn step(&mut self, step: Step, about: impl FnOnce(&mut Entry)) {
+        let mut entry = self.entry.clone();
+        about(&mut entry);
+        let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
+        audit.step(clients, &mut entry, step, self.opened).await;
+        self.entry.numbers_after(&entry);
+    }
+
+    fn reads<'r>(&self, region: &'r str) -> Reads<'r>
+    where
+        'a: 'r,
+    {
+        Reads {
+            gateway: self.gateway,
+            region,
+            opened: self.opened,
+            deadline: self.deadline,
         }
     }
+
+    fn is_out_of_time(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
 }
 
-fn profile_of(output: &Map<String, Value>) -> Option<&str> {
-    output
-        .get("computeNodeGroup")?
-        .get("iamInstanceProfileArn")?
-        .as_str()
-}
-
-fn id(resource: &Value) -> Value {
-    resource.get("id").cloned().unwrap_or_default()
+fn count<T>(things: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(things.count()).unwrap_or(u32::MAX)
 }

@@ -17,7 +17,7 @@ impl Failure {
     /// The code for the record.
     pub fn code(&self) -> &str {
         match self {
-            Failure::Service { code, .. } => code,
+            Failure::Service { code, .. } | Failure::RegionNotEnabled { code, .. } => code,
             Failure::Garbage { .. } => "UnreadableAnswer",
             Failure::Unreachable => "Unreachable",
             Failure::OutOfTime { .. } => "OutOfTime",
@@ -26,7 +26,9 @@ impl Failure {
 
     pub fn request_id(&self) -> Option<&str> {
         match self {
-            Failure::Service { request_id, .. } | Failure::Garbage { request_id } => request_id.as_deref(),
+            Failure::Service { request_id, .. }
+            | Failure::RegionNotEnabled { request_id, .. }
+            | Failure::Garbage { request_id } => request_id.as_deref(),
             Failure::Unreachable | Failure::OutOfTime { .. } => None,
         }
     }
@@ -38,6 +40,10 @@ pub fn error(failure: Failure) -> Error {
         Failure::Service {
             code, message, body, ..
         } => service_error(&code, &message, &body),
+        Failure::RegionNotEnabled { .. } => Error::Validation(vec![FieldError::new(
+            "region",
+            "is not enabled for this AWS account; name another, or have it enabled (account settings, AWS Regions)",
+        )]),
         Failure::Garbage { .. } => Error::BadGateway(
             "PCS gave an answer that could not be read; read the resource to see its state".to_owned(),
         ),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 /// Partition of the digests; the sort key is the hour, `2026-11-21T13`.
 pub const PARTITION: &str = "DIGEST";
 /// A row of DynamoDB holds 400 KB; chains beyond this many are counted, not named.
-const CHAINS_MAX: usize = 2_000;
+pub const CHAINS_MAX: usize = 2_000;
 
 /// What a digest says of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Leaf {
 }
 
 /// The end of one chain as far as an hour shows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainEnd {
     pub rows: u64,
     pub last_seq: u64,
@@ -55,54 +56,143 @@ pub struct Hour {
 /// Sums up one shard; leaves come in the order of `at`.
 #[derive(Debug, Default)]
 pub struct Shard {
-    hash: Sha256,
+    /// Nothing of it is hashed or counted but whole calls: all leaves of the same `at`.
+    summed: Summed,
     /// Leaves of the same `at`, which an index returns in any order.
     pending: Vec<Leaf>,
 }
 
+/// A shard as far as it is summed up, in a form that can be written down and gone on with.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summed {
+    #[serde(with = "state")]
+    hash: Sha256,
+    rows: u64,
+    /// The first `at` and the last: where to go on.
+    bounds: Option<(String, String)>,
+    expires: Option<i64>,
+    chains: BTreeMap<String, ChainEnd>,
+}
+
+/// A hash that is not finished yet, in hexadecimal.
+mod state {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use sha2::{
+        Sha256,
+        digest::common::hazmat::{SerializableState, SerializedState},
+    };
+
+    pub fn serialize<S: Serializer>(hash: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::hex(&hash.serialize()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sha256, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut state = SerializedState::<Sha256>::default();
+        let digits = text.as_bytes().chunks(2);
+        if text.len() != state.len() * 2 {
+            return Err(D::Error::custom("not the state of a hash"));
+        }
+        for (byte, digits) in state.iter_mut().zip(digits) {
+            let digits = str::from_utf8(digits).map_err(D::Error::custom)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(D::Error::custom)?;
+        }
+        Sha256::deserialize(&state).map_err(D::Error::custom)
+    }
+}
+
 impl Shard {
-    pub fn add(&mut self, leaf: Leaf, hour: &mut Hour) {
+    /// Goes on where another stopped.
+    pub fn from(summed: Summed) -> Shard {
+        Shard {
+            summed,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The `at` after which it goes on; `None` at its beginning.
+    pub fn after(&self) -> Option<&str> {
+        let bounds = self.summed.bounds.as_ref();
+        bounds.map(|(_, last)| last.as_str())
+    }
+
+    pub fn add(&mut self, leaf: Leaf) {
         if self.pending.first().is_some_and(|first| first.at != leaf.at) {
             self.flush();
         }
-        hour.count(&leaf);
         self.pending.push(leaf);
     }
 
     fn flush(&mut self) {
         self.pending.sort_unstable_by(|one, other| one.sk.cmp(&other.sk));
         for leaf in self.pending.drain(..) {
-            self.hash.update(leaf.row_hash);
-            self.hash.update("\n");
+            self.summed.add(leaf);
         }
+    }
+
+    /// What can be gone on with later; the last call is left out, more rows of it could follow.
+    pub fn stop(self) -> Summed {
+        self.summed
+    }
+
+    /// What is summed up when nothing follows.
+    pub fn finish(mut self) -> Summed {
+        self.flush();
+        self.summed
     }
 
     /// Shards end in the order of their numbers.
-    pub fn end(mut self, hour: &mut Hour) {
-        self.flush();
-        hour.shards.push(crate::hex(&self.hash.finalize()));
+    pub fn end(self, hour: &mut Hour) {
+        hour.end_shard(self.finish());
     }
 }
 
-impl Hour {
-    fn count(&mut self, leaf: &Leaf) {
+impl Summed {
+    /// How many chains it names.
+    pub fn chains(&self) -> usize {
+        self.chains.len()
+    }
+
+    fn add(&mut self, leaf: Leaf) {
+        self.hash.update(leaf.row_hash);
+        self.hash.update("\n");
         self.rows += 1;
-        let (first, last) = self
-            .bounds
-            .get_or_insert_with(|| (leaf.at.clone(), leaf.at.clone()));
-        if leaf.at < *first {
-            first.clone_from(&leaf.at);
-        }
-        if leaf.at > *last {
-            last.clone_from(&leaf.at);
-        }
+        widen(&mut self.bounds, &leaf.at, &leaf.at);
         self.expires = Some(
             self.expires
                 .map_or(leaf.expires, |soonest| soonest.min(leaf.expires)),
         );
-        let end = self.chains.entry(leaf.chain_id.clone()).or_default();
+        let end = self.chains.entry(leaf.chain_id).or_default();
         end.rows += 1;
         end.last_seq = end.last_seq.max(leaf.chain_seq);
+    }
+}
+
+fn widen(bounds: &mut Option<(String, String)>, low: &str, high: &str) {
+    let (first, last) = bounds.get_or_insert_with(|| (low.to_owned(), high.to_owned()));
+    if low < first.as_str() {
+        low.clone_into(first);
+    }
+    if high > last.as_str() {
+        high.clone_into(last);
+    }
+}
+
+impl Hour {
+    /// Shards end in the order of their numbers.
+    pub fn end_shard(&mut self, shard: Summed) {
+        self.rows += shard.rows;
+        if let Some((first, last)) = &shard.bounds {
+            widen(&mut self.bounds, first, last);
+        }
+        self.expires = self.expires.into_iter().chain(shard.expires).min();
+        for (id, end) in shard.chains {
+            let sum = self.chains.entry(id).or_default();
+            sum.rows += end.rows;
+            sum.last_seq = sum.last_seq.max(end.last_seq);
+        }
+        self.shards.push(crate::hex(&shard.hash.finalize()));
     }
 
     /// SHA-256 over the shards' hashes in hexadecimal, a line each; within a shard over the row hashes in the order
@@ -185,7 +275,7 @@ mod tests {
         for leaves in shards {
             let mut shard = Shard::default();
             for leaf in *leaves {
-                shard.add(leaf.clone(), &mut hour);
+                shard.add(leaf.clone());
             }
             shard.end(&mut hour);
         }
@@ -204,6 +294,52 @@ mod tests {
         );
         assert_eq!(told.bounds, Some(("1".to_owned(), "2".to_owned())));
         assert_eq!(told.chains["C"], ChainEnd { rows: 2, last_seq: 7 });
+    }
+
+    /// Wherever it is interrupted, written down and gone on with, the sum is the same.
+    #[test]
+    fn an_interrupted_sum_is_the_same() {
+        let leaves: Vec<Leaf> = (0..40)
+            .map(|n| {
+                leaf(
+                    &format!("{:02}", n / 3),
+                    &format!("{}", 9 - n % 3),
+                    &format!("{n:064}"),
+                )
+            })
+            .collect();
+        let whole = hour(&[&leaves]);
+        for stop in 0..leaves.len() {
+            let mut first = Shard::default();
+            for leaf in &leaves[..stop] {
+                first.add(leaf.clone());
+            }
+            let written = serde_json::to_string(&first.stop()).unwrap();
+            let mut second = Shard::from(serde_json::from_str(&written).unwrap());
+            let after = second.after().map(str::to_owned);
+            for leaf in leaves
+                .iter()
+                .filter(|leaf| after.as_ref().is_none_or(|after| leaf.at > *after))
+            {
+                second.add(leaf.clone());
+            }
+            let mut told = Hour::default();
+            second.end(&mut told);
+            assert_eq!(told, whole, "{stop}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_none_is_refused() {
+        let written = serde_json::to_string(&Summed::default()).unwrap();
+        assert!(serde_json::from_str::<Summed>(&written).is_ok());
+        for odd in [
+            written.replace("6a", "zz"),
+            written.replace("6a", ""),
+            written.replace("6a", "\u{e9}"),
+        ] {
+            assert!(serde_json::from_str::<Summed>(&odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

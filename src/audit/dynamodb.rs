@@ -4,9 +4,10 @@
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::put_item::PutItemError,
+    operation::{put_item::PutItemError, query::builders::QueryFluentBuilder},
     types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
 };
+use tokio::time::Instant;
 
 use super::{chain::Item, digest::Leaf, record::Stage};
 
@@ -62,35 +63,89 @@ pub async fn newest(client: &Client, table: &str, pk: AttributeValue) -> Result<
     Ok(page.items.unwrap_or_default().pop())
 }
 
-/// The opening rows of mutations under a key of the time index that have no closing row beside them there.
+/// Part of a shard of an hour, for who reads hours.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch<'a> {
+    /// A key of the time index.
+    pub by_time: &'a str,
+    /// Only rows above this `at`.
+    pub above: Option<&'a str>,
+    /// Only rows below this `at`, which must be none of a row's; only with `above`.
+    pub below: Option<&'a str>,
+    /// When to stop reading.
+    pub deadline: Instant,
+}
+
+impl Stretch<'_> {
+    fn query(self, client: &Client, table: &str) -> QueryFluentBuilder {
+        let condition = match (self.above, self.below) {
+            (None, _) => "byTime = :key",
+            (Some(_), None) => "byTime = :key AND #at > :above",
+            (Some(_), Some(_)) => "byTime = :key AND #at BETWEEN :above AND :below",
+        };
+        let mut query = client
+            .query()
+            .table_name(table)
+            .index_name("byTime")
+            .key_condition_expression(condition)
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_values(":key", AttributeValue::S(self.by_time.to_owned()))
+            .limit(HOUR_PAGE);
+        let bounds = [(":above", self.above), (":below", self.above.and(self.below))];
+        for (name, value) in bounds {
+            if let Some(value) = value {
+                query = query.expression_attribute_values(name, AttributeValue::S(value.to_owned()));
+            }
+        }
+        query
+    }
+}
+
+/// More records than these are not closed before the next look: the sweep's memory has an end.
+const UNCLOSED_MAX: usize = 500;
+
+/// The opening rows of mutations in the stretch that have no closing row beside them there, and the `at` of the call
+/// before which it stopped, if it did.
 ///
 /// The rows of a call share their `at`, so they are neighbours: one pass tells, where a read for each call would cost
 /// the sweep its time. The index lags behind the table; whoever acts on a row looks at the table first.
-pub async fn unclosed(client: &Client, table: &str, by_time: &str) -> Result<Vec<Item>, &'static str> {
-    let query = client
-        .query()
-        .table_name(table)
-        .index_name("byTime")
-        .key_condition_expression("byTime = :key")
+pub async fn unclosed(
+    client: &Client,
+    table: &str,
+    stretch: Stretch<'_>,
+) -> Result<(Vec<Item>, Option<String>), &'static str> {
+    let query = stretch
+        .query(client, table)
         .filter_expression("sk = :received OR begins_with(sk, :closing)")
-        .projection_expression("pk, sk, #at, eventTime")
-        .expression_attribute_names("#at", "at")
-        .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()))
+        .projection_expression("pk, sk, #at")
         .expression_attribute_values(":received", AttributeValue::S(Stage::Received.sort_key()))
-        .expression_attribute_values(":closing", AttributeValue::S(CLOSING.to_owned()))
-        .limit(HOUR_PAGE);
-    let mut pages = query.into_paginator().items().send();
+        .expression_attribute_values(":closing", AttributeValue::S(CLOSING.to_owned()));
+    let mut pages = query.into_paginator().send();
     let mut unclosed = Vec::new();
     let mut call: Vec<Item> = Vec::new();
-    while let Some(row) = pages.next().await {
-        let row = row.map_err(|_| UNREADABLE)?;
-        if call.first().is_some_and(|first| first.get("at") != row.get("at")) {
-            unclosed.extend(opening_without_closing(&mut call));
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|_| UNREADABLE)?;
+        for row in page.items.unwrap_or_default() {
+            if call.first().is_some_and(|first| first.get("at") != row.get("at")) {
+                unclosed.extend(opening_without_closing(&mut call));
+            }
+            call.push(row);
         }
-        call.push(row);
+        let is_enough = Instant::now() >= stretch.deadline || unclosed.len() >= UNCLOSED_MAX;
+        // More rows of the call that was read last may follow.
+        if let Some(last) = page.last_evaluated_key.filter(|_| is_enough) {
+            if call
+                .first()
+                .is_some_and(|first| first.get("at") != last.get("at"))
+            {
+                unclosed.extend(opening_without_closing(&mut call));
+            }
+            let at = last.get("at").and_then(|at| at.as_s().ok()).cloned();
+            return Ok((unclosed, at));
+        }
     }
     unclosed.extend(opening_without_closing(&mut call));
-    Ok(unclosed)
+    Ok((unclosed, None))
 }
 
 /// Empties `rows`, which are all of one call.
@@ -164,27 +219,27 @@ pub async fn partition(client: &Client, table: &str, pk: AttributeValue) -> Resu
     Ok(rows)
 }
 
-/// What the digest says of the rows under a key of the time index, in the order of `at`; `take` gets each.
+/// What the digest says of the rows in the stretch, in the order of `at`; `take` gets each. `false`: time ran out first.
 pub async fn leaves(
     client: &Client,
     table: &str,
-    by_time: &str,
+    stretch: Stretch<'_>,
     mut take: impl FnMut(Leaf),
-) -> Result<(), &'static str> {
-    let query = client
-        .query()
-        .table_name(table)
-        .index_name("byTime")
-        .key_condition_expression("byTime = :key")
-        .projection_expression("#at, sk, rowHash, chainId, chainSeq, expires")
-        .expression_attribute_names("#at", "at")
-        .expression_attribute_values(":key", AttributeValue::S(by_time.to_owned()))
-        .limit(HOUR_PAGE);
-    let mut pages = query.into_paginator().items().send();
-    while let Some(item) = pages.next().await {
-        take(leaf(&item.map_err(|_| UNREADABLE)?));
+) -> Result<bool, &'static str> {
+    let query = stretch
+        .query(client, table)
+        .projection_expression("#at, sk, rowHash, chainId, chainSeq, expires");
+    let mut pages = query.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|_| UNREADABLE)?;
+        for row in page.items.unwrap_or_default() {
+            take(leaf(&row));
+        }
+        if page.last_evaluated_key.is_some() && Instant::now() >= stretch.deadline {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A row without an attribute was not written by us; it gets a leaf that fits no row of ours, and must not stop the
@@ -210,12 +265,14 @@ pub fn leaf(row: &Item) -> Leaf {
     }
 }
 
+/// Why a row was not written: there is one with its keys.
+pub const ALREADY_THERE: &str = "the audit table already has this row";
 const UNREADABLE: &str = "the audit table could not be read";
 
 fn reason(error: &PutItemError) -> &'static str {
     if error.is_conditional_check_failed_exception() {
         // Event ids are random; this is our own write whose answer was lost, retried by the SDK, or a forgery.
-        return "the audit table already has this row";
+        return ALREADY_THERE;
     }
     if error.is_provisioned_throughput_exceeded_exception() || error.is_throttling_exception() {
         return "the audit table is throttled";

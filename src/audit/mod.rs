@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod digest;
 mod dynamodb;
 pub mod event;
+mod hours;
 pub mod progress;
 pub mod query;
 pub mod question;

@@ -295,6 +295,16 @@ impl Entry {
         self.resource_arn = arn.map(str::to_owned).or(self.resource_arn.take());
     }
 
+    /// Notes the Region of what a sweep found.
+    pub fn is_in(&mut self, region: &str) {
+        self.region = Some(region.to_owned());
+    }
+
+    /// Numbers the next step as the one after the last of `other`, which is this record about something else.
+    pub fn numbers_after(&mut self, other: &Entry) {
+        self.steps = other.steps;
+    }
+
     /// Numbers the next step row.
     pub fn next_step(&mut self, what: Step) -> Stage {
         self.steps = self.steps.saturating_add(1);

@@ -108,11 +108,15 @@ impl RemovalPermit {
         &self.inline
     }
 
-    /// With the inline policies that the role was found to have. They are read only once the role may go: each read
-    /// is a call to IAM.
+    /// With the policies that the role was found to have: ARNs of managed ones, names of inline ones. They are read
+    /// only once the role may go: each read is a call to IAM.
     #[must_use]
-    pub fn with_inline(self, inline: Vec<String>) -> RemovalPermit {
-        RemovalPermit { inline, ..self }
+    pub fn with_policies(self, policies: Vec<String>, inline: Vec<String>) -> RemovalPermit {
+        RemovalPermit {
+            policies,
+            inline,
+            ..self
+        }
     }
 }
 
@@ -127,12 +131,10 @@ pub struct Candidate {
     pub deployment: Option<String>,
     /// Value of [`REGION_TAG`].
     pub region: Option<String>,
-    /// ARNs of the attached policies.
-    pub attached: Vec<String>,
 }
 
 /// A request that makes a role is over by then, with every repetition that it could still have.
-const ORPHANED_AFTER_SECONDS: i64 = 60 * 60;
+pub const ORPHANED_AFTER_SECONDS: i64 = 60 * 60;
 
 /// Permits removing what nobody uses: made by this deployment, older than an hour, for one of the Regions `read`, and
 /// the profile of none of their compute node groups, whose profile ARNs are `used`. A deployment whose Regions were
@@ -144,11 +146,6 @@ pub fn permit_removal(
     used: &BTreeSet<String>,
     now: i64,
 ) -> Option<RemovalPermit> {
-    let (partition, account) = (&policy.partition, &policy.account_id);
-    let profile = format!(
-        "arn:{partition}:iam::{account}:instance-profile{PATH}{}",
-        found.name
-    );
     let orphaned = policy.iam_admin_access
         && found.path == PATH
         && found.deployment.as_deref() == Some(&policy.deployment_id)
@@ -157,12 +154,22 @@ pub fn permit_removal(
             .as_deref()
             .is_some_and(|region| read.contains(&region))
         && now - found.created > ORPHANED_AFTER_SECONDS
-        && !used.contains(&profile);
+        && !used.contains(&profile_arn(policy, &found.name));
     orphaned.then(|| RemovalPermit {
         name: found.name.clone(),
-        policies: found.attached.clone(),
+        policies: Vec::new(),
         inline: Vec::new(),
     })
+}
+
+/// ARN of a made role.
+pub fn role_arn(policy: &Policy, name: &str) -> String {
+    arn(policy, "role", name)
+}
+
+/// ARN of a made role's instance profile.
+pub fn profile_arn(policy: &Policy, name: &str) -> String {
+    arn(policy, "instance-profile", name)
 }
 
 /// Permission to change which managed policies a role has, and to change them back. Only this module makes one.
@@ -364,8 +371,8 @@ fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
             Boundary::Required(arn) => Some(arn.clone()),
         },
         policies: with_node_policy(policy, call),
-        role_arn: arn(policy, "role", &name),
-        profile_arn: arn(policy, "instance-profile", &name),
+        role_arn: role_arn(policy, &name),
+        profile_arn: profile_arn(policy, &name),
         name,
     }
 }

@@ -182,7 +182,8 @@ pub async fn unattachable(client: &Client, arns: &[String], log: &mut Vec<Downst
     found
 }
 
-pub(super) async fn attached(
+/// ARNs of the role's managed policies, sorted.
+pub async fn attached(
     client: &Client,
     name: &str,
     log: &mut Vec<Downstream>,

@@ -32,7 +32,7 @@ METRICS = {
     # is the default event bus. "EventBridge only sends this metric to CloudWatch if it isn't zero."
     RULE: ({"Invocations"}, ["RuleName"]),
     # src/metrics.rs; tests/it/lambda_binary.rs looks at what the function writes.
-    OWN: ({"GuardrailDrift", "Denied", "AuditUnavailable", "AuditIncomplete"}, ["ApiId"]),
+    OWN: ({"GuardrailDrift", "Denied", "AuditUnavailable", "AuditIncomplete", "SweepIncomplete"}, ["ApiId"]),
 }
 # Alarm -> namespace, metric, statistic, seconds, periods, comparison, threshold, what no data means.
 ALARMS = {
@@ -49,6 +49,8 @@ ALARMS = {
     "AuditTableThrottlesAlarm": (TABLE, "WriteThrottleEvents", "Sum", 300, 1, ">=", 1, "notBreaching"),
     # A number of messages, not of events: Sum would add up its samples.
     "FailedSweepsAlarm": (QUEUE, "ApproximateNumberOfMessagesVisible", "Maximum", 300, 1, ">=", 1, "notBreaching"),
+    # One sweep that fails somewhere is made good by the next.
+    "SweepIncompleteAlarm": (OWN, "SweepIncomplete", "Sum", 3600, 3, ">=", 1, "notBreaching"),
     # The sweep is hourly; none at all sends no data, and that is what it rings for.
     "SweepsMissingAlarm": (RULE, "Invocations", "Sum", 3600, 2, "<", 1, "breaching"),
 }
@@ -70,7 +72,9 @@ def names(stack):
     return {
         "ApiName": resources[api[0]]["Properties"]["Name"], "Stage": stage["StageName"],
         "FunctionName": stack.ref(*function), "TableName": stack.ref(*table),
-        "QueueName": stack.attribute(*queue, "Arn").rsplit(":", 1)[1], "RuleName": stack.ref(*rule),
+        "QueueName": stack.attribute(*queue, "Arn").rsplit(":", 1)[1],
+        # The hourly one: the other has its name nowhere.
+        "RuleName": stack.ref(*[name for name in rule if resources[name]["Properties"]["ScheduleExpression"] == "rate(1 hour)"]),
         "ApiId": stack.ref(*api),
     }
 

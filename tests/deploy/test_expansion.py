@@ -217,7 +217,7 @@ def test_the_function(stack):
     own = stack.parameters["ParallelClusterFunctionRole"]
     assert function["Role"] == (own or stack.attribute("FunctionRole", "Arn"))
     assert bool(own) != ("FunctionRole" in stack.resources())
-    # Nothing else can invoke it: no URL, and two services with this API and this schedule as their source.
+    # Nothing else can invoke it: no URL, and two services with this API and these schedules as their source.
     assert of_type(stack, "AWS::Lambda::Url") == {}
     account = stack.pseudo["AWS::AccountId"]
     place = f"{stack.pseudo['AWS::Region']}:{account}"
@@ -225,7 +225,7 @@ def test_the_function(stack):
     permissions = [resource["Properties"] for resource in of_type(stack, "AWS::Lambda::Permission").values()]
     assert sorted((each["Principal"], each["SourceArn"]) for each in permissions) == [
         ("apigateway.amazonaws.com", f"arn:{partition}:execute-api:{place}:a1b2c3d4e5/prod/*"),
-        ("events.amazonaws.com", stack.attribute("SweepSchedule", "Arn")),
+        *sorted(("events.amazonaws.com", stack.attribute(rule, "Arn")) for rule in ("ContinueSchedule", "SweepSchedule")),
     ]
     for permission in permissions:
         assert permission["Action"] == "lambda:InvokeFunction"
@@ -268,7 +268,7 @@ def test_the_environment_is_what_the_function_reads(stack):
 
 
 def test_sweeps_are_started_and_lost_ones_are_kept(stack):
-    rule = only(stack, "AWS::Events::Rule")
+    rule = stack.resources()["SweepSchedule"]["Properties"]
     queue = stack.attribute("SweepDeadLetterQueue", "Arn")
     # EventBridge's own event for a schedule is what src/lambda.rs takes for a sweep; an Input would replace it.
     target, = rule["Targets"]
@@ -280,7 +280,19 @@ def test_sweeps_are_started_and_lost_ones_are_kept(stack):
     assert failures["DestinationConfig"] == {"OnFailure": {"Destination": queue}}
     statement, = only(stack, "AWS::SQS::QueuePolicy")["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"} and statement["Resource"] == queue
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": stack.attribute("SweepSchedule", "Arn")}}
+    rules = [stack.attribute(rule, "Arn") for rule in ("SweepSchedule", "ContinueSchedule")]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules}}
+
+
+def test_what_a_sweep_leaves_is_gone_on_with_every_minute(stack):
+    rule = stack.resources()["ContinueSchedule"]["Properties"]
+    assert rule["ScheduleExpression"] == "rate(1 minute)" and rule["State"] == "ENABLED"
+    target, = rule["Targets"]
+    assert target["Arn"] == stack.attribute("PcsApiFunction", "Arn")
+    # Constant: nobody's event reaches the function. src/lambda.rs takes this one and no other.
+    assert json.loads(target["Input"]) == {"task": "continue"}
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+    assert target["DeadLetterConfig"] == {"Arn": stack.attribute("SweepDeadLetterQueue", "Arn")}
 
 
 # --- the table, and what stays ---

@@ -88,11 +88,126 @@ async fn every_hour_is_summed_up_by_the_sweep_after_the_one_that_closed_it() {
         BTreeMap::new(),
         "every row is in an hour that has its digest"
     );
-    assert_eq!(
-        sweep_at(&world.gateway, now + HOUR * 3 + SignedDuration::from_secs(1)).await,
-        Ok(1),
-        "the hour that the last sweep closed"
-    );
+    for (later, expected) in [(SignedDuration::from_mins(1), 0), (HOUR, 1)] {
+        let at = now + HOUR * 3 + later;
+        let said = "the hour that the last sweep closed, once its rows have surely reached the index";
+        assert_eq!(
+            sweep_at(&world.gateway, at).await,
+            Ok(expected),
+            "{said}: {later}"
+        );
+    }
+}
+
+/// Rows of one hour, put there directly: 1,200 calls in four shards and two chains, every tenth not closed.
+async fn busy_hour(world: &World, hour: &str) {
+    use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+    let text = |value: String| AttributeValue::S(value);
+    let client = crate::world::dynamodb(&world.stack.dynamodb);
+    let rows: Vec<WriteRequest> = (0..1_200)
+        .map(|n: u32| {
+            let received = n.is_multiple_of(10);
+            let sk = if received { "0#RECEIVED" } else { "0#READ" };
+            let put = PutRequest::builder()
+                .item("pk", text(format!("E#{n:026}")))
+                .item("sk", text(sk.to_owned()))
+                .item("byTime", text(format!("T#{hour}#{}", n % 4)))
+                .item(
+                    "at",
+                    text(format!("{hour}:{:02}:{:02}.000Z#{n:026}", n / 60, n % 60)),
+                )
+                .item("eventId", text(format!("{n:026}")))
+                .item("rowHash", text(format!("{n:064x}")))
+                .item("chainId", text(format!("chain-{}", n % 2)))
+                .item("chainSeq", AttributeValue::N((n / 2).to_string()))
+                .item("expires", AttributeValue::N("4000000000".to_owned()));
+            WriteRequest::builder().put_request(put.build().unwrap()).build()
+        })
+        .collect();
+    for some in rows.chunks(25) {
+        let batch = client
+            .batch_write_item()
+            .request_items(world.table(), some.to_vec());
+        let left = batch.send().await.unwrap().unprocessed_items.unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// The root of an hour's rows as docs/audit.md tells it.
+fn root_of(rows: &[Value], hour: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let hex = |lines: String| {
+        let hash = Sha256::digest(lines);
+        hash.iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    };
+    let shards = (0..4).map(|shard| {
+        let key = format!("T#{hour}#{shard}");
+        let mut rows: Vec<&Value> = rows.iter().filter(|row| row["byTime"] == key).collect();
+        rows.sort_by_key(|row| (row["at"].as_str().unwrap(), row["sk"].as_str().unwrap()));
+        let lines = rows
+            .iter()
+            .map(|row| format!("{}\n", row["rowHash"].as_str().unwrap()));
+        format!("{}\n", hex(lines.collect()))
+    });
+    hex(shards.collect())
+}
+
+/// However often a run is cut off, an hour is closed once and summed up as if it had been in one go.
+#[tokio::test]
+async fn an_hour_that_takes_many_runs_is_closed_and_summed_up_whole() {
+    const BUSY: &str = "2026-11-21T13";
+    let begin: Timestamp = format!("{BUSY}:00:00Z").parse().unwrap();
+    let mut told = Vec::new();
+    for left in [Duration::from_mins(1), Duration::ZERO] {
+        let world = World::start().await;
+        busy_hour(&world, BUSY).await;
+        let config = pcs_api::config::Config::read(|name| world.stack.variables().get(name).cloned());
+        let config = std::sync::Arc::new(config.unwrap());
+        let clients = pcs_api::aws::Clients::new(config.aws.clone());
+        let audit = pcs_api::audit::Audit::new(config);
+        let mut progress = pcs_api::audit::progress::Progress::first(begin);
+        let (mut closings, mut closed) = (0, 0);
+        while progress.closed_until < begin + HOUR {
+            let deadline = Instant::now() + left;
+            let done = audit.close_abandoned(&clients, &mut progress, begin + HOUR, deadline);
+            closed += done.await.unwrap();
+            closings += 1;
+            assert!(closings < 1_500, "no way on");
+        }
+        assert_eq!(closed, 120);
+        let mut runs = 0;
+        loop {
+            let deadline = Instant::now() + left;
+            let until = begin + HOUR;
+            let digested = audit.digest_next_hour(&clients, &mut progress, until, until + HOUR * 2, deadline);
+            let is_done = digested.await.unwrap();
+            // What is remembered has been written down and read again in between.
+            let written = serde_json::to_string(&progress.memory).unwrap();
+            progress.memory = serde_json::from_str(&written).unwrap();
+            runs += 1;
+            if is_done {
+                break;
+            }
+            assert!(runs < 100, "no way on");
+        }
+        let digest = digests(&world).await.remove(0);
+        assert_eq!(digest["root"], root_of(&table(&world.stack).await, BUSY));
+        told.push((closings, runs, digest));
+    }
+    let (many, one) = (told.remove(1), told.remove(0));
+    assert_eq!((one.0, one.1), (1, 1));
+    // 250 rows at a time of a shard's 300, and eight records.
+    assert!(many.0 > 3 && many.1 > 1, "{} {}", many.0, many.1);
+    for (name, expected) in [("rows", json!(1_320)), ("chainsOmitted", json!(0))] {
+        assert_eq!((&one.2[name], &many.2[name]), (&expected, &expected), "{name}");
+    }
+    for name in ["firstAt", "lastAt", "rowsExpire"] {
+        assert_eq!(one.2[name], many.2[name], "{name}");
+    }
+    for chain in ["chain-0", "chain-1"] {
+        assert_eq!(one.2["chains"][chain], many.2["chains"][chain], "{chain}");
+    }
 }
 
 /// What a key is configured for is never written without a signature: that is what a forger would leave.

@@ -63,7 +63,7 @@ fn create(names: &[&str]) -> Value {
     )
 }
 
-fn iam_client(world: &World) -> aws_sdk_iam::Client {
+pub fn iam_client(world: &World) -> aws_sdk_iam::Client {
     let config = aws_sdk_iam::Config::builder()
         .behavior_version(aws_sdk_iam::config::BehaviorVersion::latest())
         .region(aws_sdk_iam::config::Region::new("us-east-1"))

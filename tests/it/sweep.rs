@@ -1,5 +1,7 @@
 //! The scheduled sweep, invoked as EventBridge invokes it.
 
+mod walk;
+
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -1,6 +1,6 @@
 //! The request path: from an HTTP request to its answer, on one screen, and what is shared between calls.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::dispatch::{apply, checked};
 use crate::error::{Error, LoadError, StartError, Subject};
 use crate::faults::{self, Effect, Fault};
 use crate::model::Model;
-use crate::options::Options;
+use crate::options::{ClosedRegion, Options};
 use crate::record::Record;
 use crate::state::{ErrorInfo, Kind, Region, World};
 use crate::store::Store;
@@ -47,6 +47,7 @@ struct Shared {
     world: World,
     calls: VecDeque<ReceivedCall>,
     faults: Vec<Fault>,
+    closed_regions: BTreeMap<String, ClosedRegion>,
 }
 
 /// A PCS call as it arrived. Control-plane requests are not calls.
@@ -79,6 +80,7 @@ impl Emulator {
             world,
             calls: VecDeque::new(),
             faults: Vec::new(),
+            closed_regions: options.closed_regions.clone(),
         };
         Ok(Emulator {
             inner: Arc::new(Inner {
@@ -177,6 +179,15 @@ impl Emulator {
         self.lock().faults.clear();
     }
 
+    /// Closes a Region for every account, or opens it again. What is in it stays.
+    pub fn close_region(&self, region: &str, how: Option<ClosedRegion>) {
+        let closed = &mut self.lock().closed_regions;
+        match how {
+            Some(how) => closed.insert(region.to_owned(), how),
+            None => closed.remove(region),
+        };
+    }
+
     /// Forgets all resources, tokens, calls and faults, in every account and Region.
     pub fn reset(&self) -> io::Result<()> {
         let mut shared = self.lock();
@@ -184,6 +195,7 @@ impl Emulator {
             world: World::new(),
             calls: VecDeque::new(),
             faults: Vec::new(),
+            closed_regions: self.inner.options.closed_regions.clone(),
         };
         self.save(&shared.world)
     }
@@ -379,6 +391,11 @@ impl Emulator {
             now: clock::now(shared.world.clock_offset),
             failure,
         };
+        match shared.closed_regions.get(&caller.region) {
+            Some(ClosedRegion::NotEnabled) => return Err(Error::UnrecognizedClient),
+            Some(ClosedRegion::Denied(message)) => return Err(Error::AccessDenied(message.clone())),
+            None => {}
+        }
         let input = checked(&cx, action, body)?;
         if !action.changes_state() {
             let page_key = shared.world.page_key.clone();

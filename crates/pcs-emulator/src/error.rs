@@ -151,11 +151,7 @@ pub(crate) enum Error {
     UnknownOperation(String),
     MissingAuthenticationToken,
     IncompleteSignature(String),
-    /// An access key nobody knows.
-    #[cfg_attr(
-        not(feature = "signatures"),
-        expect(dead_code, reason = "known only where signatures are verified")
-    )]
+    /// An access key that nobody knows here.
     UnrecognizedClient,
     InvalidSignature(String),
     TooLarge,

@@ -49,7 +49,8 @@ pub use faults::{Effect, Fault};
 #[cfg(feature = "signatures")]
 pub use options::Credentials;
 pub use options::{
-    DeletedIds, EmptySettings, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options, PluginNames,
-    PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames, UnsetDefaults,
+    ClosedRegion, DeletedIds, EmptySettings, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options,
+    PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames,
+    UnsetDefaults,
 };
 pub use wire::Reply;

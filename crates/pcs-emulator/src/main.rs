@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use pcs_emulator::{
-    Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses, InstanceProfiles, ListOrder,
-    Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames,
-    UnsetDefaults,
+    ClosedRegion, Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses,
+    InstanceProfiles, ListOrder, Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse,
+    UnknownIds, UnknownNames, UnsetDefaults,
 };
 use tokio::net::TcpListener;
 
@@ -63,6 +63,7 @@ Usage: pcs-emulator [OPTIONS]
   --clusters-per-region N     raise or lower the quota [5]
   --node-groups-per-cluster N [10]
   --queues-per-cluster N      [10]
+  --regions-not-enabled A,B   Regions that the account has not enabled [none]
   --record FILE               append every answered call to FILE, a line of JSON each
                               [the environment's PCS_EMULATOR_RECORD]
   -h, --help                  this text
@@ -140,6 +141,13 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
         "creatable-versions" => {
             let versions = parser.value()?.string()?;
             options.creatable_versions = Some(versions.split(',').map(str::to_owned).collect());
+        }
+        "regions-not-enabled" => {
+            let regions = parser.value()?.string()?;
+            let closed = regions
+                .split(',')
+                .map(|region| (region.to_owned(), ClosedRegion::NotEnabled));
+            options.closed_regions.extend(closed);
         }
         "clusters-per-region" => options.clusters_per_region = Some(parsed(&parser.value()?)?),
         "node-groups-per-cluster" => options.node_groups_per_cluster = Some(parsed(&parser.value()?)?),

@@ -65,6 +65,9 @@ pub struct Options {
     pub node_groups_per_cluster: Option<usize>,
     /// Overrides the documented quota of queues in a cluster.
     pub queues_per_cluster: Option<usize>,
+    /// Regions that are not the account's to use. [`Emulator::close_region`](crate::Emulator::close_region) changes them
+    /// later.
+    pub closed_regions: BTreeMap<String, ClosedRegion>,
     /// Append every answered call to this file, as one line of JSON each.
     pub record: Option<PathBuf>,
 }
@@ -99,9 +102,19 @@ impl Default for Options {
             clusters_per_region: None,
             node_groups_per_cluster: None,
             queues_per_cluster: None,
+            closed_regions: BTreeMap::new(),
             record: None,
         }
     }
+}
+
+/// Why nothing can be done in a Region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClosedRegion {
+    /// The account has not enabled it: `UnrecognizedClientException`, as for credentials that nobody knows.
+    NotEnabled,
+    /// `AccessDeniedException` with this message, for every action.
+    Denied(String),
 }
 
 impl Options {

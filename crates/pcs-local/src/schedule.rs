@@ -1,4 +1,4 @@
-//! EventBridge's part: the scheduled event that makes the function sweep.
+//! EventBridge's part: the scheduled event that makes the function sweep, and the one that makes it go on.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -8,13 +8,18 @@ use tokio::time::Instant;
 
 use crate::server::Shell;
 
-/// Invokes the function every `every`, until `shutdown`.
+/// As the template's rule for what the last sweep left.
+const GO_ON_EVERY: Duration = Duration::from_mins(1);
+
+/// Makes the function sweep every `every`, until `shutdown`, and go on in between.
 pub async fn run(shell: Arc<Shell>, every: Duration, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut times = tokio::time::interval_at(Instant::now() + every, every);
+    let mut in_between = tokio::time::interval_at(Instant::now() + GO_ON_EVERY, GO_ON_EVERY);
     loop {
         tokio::select! {
             _ = times.tick() => shell.sweep(&event(Timestamp::now())).await,
+            _ = in_between.tick() => shell.sweep(&json!({"task": "continue"})).await,
             () = &mut shutdown => return,
         }
     }

@@ -315,6 +315,12 @@ pub fn time_key(time: Timestamp, shard: u128) -> String {
     format!("T#{}#{shard}", hour(time))
 }
 
+/// Beginning of the hour of `time`.
+pub fn hour_of(time: Timestamp) -> Timestamp {
+    const SECONDS: i64 = 60 * 60;
+    Timestamp::from_second(time.as_second().div_euclid(SECONDS) * SECONDS).unwrap_or(time)
+}
+
 /// `2026-11-21T01`.
 pub fn hour(time: Timestamp) -> String {
     time.to_string().chars().take("2026-11-21T01".len()).collect()

@@ -68,7 +68,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
         for number in 0..pcs_api::audit::record::row::TIME_SHARDS {
             let mut shard = Shard::default();
             while let Some(row) = rows.next_if(|row| u128::from(row.shard) == number) {
-                shard.add(self.leaf(row), &mut hour);
+                shard.add(self.leaf(row));
             }
             shard.end(&mut hour);
         }

@@ -64,7 +64,7 @@ fn sum(rows: &[Item], name: &str) -> Hour {
         }
         let mut shard = Shard::default();
         for leaf in leaves.into_values() {
-            shard.add(leaf, &mut hour);
+            shard.add(leaf);
         }
         shard.end(&mut hour);
     }

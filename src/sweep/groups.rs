@@ -1,0 +1,205 @@
+//! Holds the role behind every compute node group against the guardrails again.
+
+use std::collections::HashMap;
+
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Run, reach::Unread};
+use crate::{
+    audit::{
+        progress::{Part, Place},
+        record::Step,
+    },
+    error::Violation,
+    gateway::Gateway,
+    guardrails::{self, Check, Facts},
+};
+
+/// IAM throttles whoever asks for more.
+const INSPECTED_AT_A_TIME: usize = 4;
+
+/// The instance profiles of a run, each read once, however many groups have it.
+struct Profiles<'a> {
+    gateway: &'a Gateway,
+    deadline: Instant,
+    known: HashMap<String, Shared<BoxFuture<'a, Option<Facts>>>>,
+}
+
+impl<'a> Profiles<'a> {
+    fn facts(&mut self, arn: &str) -> Shared<BoxFuture<'a, Option<Facts>>> {
+        let (gateway, deadline) = (self.gateway, self.deadline);
+        let inspect = |arn: String| async move { gateway.inspect(&arn, deadline).await.0 };
+        let known = self.known.entry(arn.to_owned());
+        known
+            .or_insert_with_key(|arn| inspect(arn.clone()).boxed().shared())
+            .clone()
+    }
+}
+
+impl Run<'_> {
+    /// Goes on with the round, until it is through or time runs out.
+    pub(super) async fn check_regions(&mut self) {
+        let gateway = self.gateway;
+        let names = gateway.config.regions.names();
+        let mut profiles = Profiles {
+            gateway,
+            deadline: self.deadline,
+            known: HashMap::new(),
+        };
+        while let Some(region) = self.progress.memory.round.region(&names) {
+            if self.is_out_of_time() {
+                return;
+            }
+            let round = &mut self.progress.memory.round;
+            round.enter(region);
+            let looked = if round.is_out_of_reach(region, self.now) {
+                Ok(())
+            } else {
+                round.out_of_reach.remove(region);
+                self.check_region(region, &mut profiles).await
+            };
+            let round = &mut self.progress.memory.round;
+            match looked {
+                Ok(()) => {}
+                Err(Unread::OutOfTime) => return,
+                Err(Unread::OutOfReach) => {
+                    tracing::info!(region, "the Region is not enabled, or closed by the organization");
+                    round.out_of_reach.insert(region.to_owned(), self.now);
+                }
+                Err(Unread::Failed) => {
+                    round.unread.insert(region.to_owned());
+                }
+            }
+            round.leave(region);
+        }
+        let round = &mut self.progress.memory.round;
+        if round.part == Part::Checking {
+            round.part = Part::Removing;
+        }
+    }
+
+    /// What fails in the Region does not keep the rest of it from being checked.
+    async fn check_region(&mut self, region: &str, profiles: &mut Profiles<'_>) -> Result<(), Unread> {
+        let mut result = Ok(());
+        for cluster in self.reads(region).clusters().await? {
+            if cluster < self.progress.memory.round.place.cluster {
+                continue;
+            }
+            match self.check_cluster(region, &cluster, profiles).await {
+                Ok(()) => {}
+                Err(Unread::Failed) => result = Err(Unread::Failed),
+                Err(unread) => return Err(unread),
+            }
+        }
+        result
+    }
+
+    async fn check_cluster(
+        &mut self,
+        region: &str,
+        cluster: &str,
+        profiles: &mut Profiles<'_>,
+    ) -> Result<(), Unread> {
+        let reads = self.reads(region);
+        let groups = match reads.groups(cluster).await {
+            // What was deleted since it was listed is not missed.
+            Err(Unread::Failed) if !reads.clusters().await?.iter().any(|id| id == cluster) => return Ok(()),
+            groups => groups?,
+        };
+        let place = &self.progress.memory.round.place;
+        let ahead: Vec<String> = groups
+            .into_iter()
+            .filter(|group| !place.is_behind(cluster, group))
+            .collect();
+        let seen = reads.each(cluster, ahead).map(|(group, output)| {
+            let facts = output
+                .as_ref()
+                .ok()
+                .map(|output| profiles.facts(profile_of(output)));
+            async move {
+                match facts {
+                    Some(facts) => (group, output, facts.await),
+                    None => (group, output, None),
+                }
+            }
+            .boxed()
+        });
+        let mut seen = seen.buffered(INSPECTED_AT_A_TIME).boxed();
+        let mut result = Ok(());
+        let mut failed = Vec::new();
+        while let Some((group, output, facts)) = seen.next().await {
+            match output {
+                Ok(_) if facts.is_none() && self.is_out_of_time() => return Err(Unread::OutOfTime),
+                Ok(output) => {
+                    if !self.judge(region, &output, facts).await {
+                        result = Err(Unread::Failed);
+                    }
+                }
+                Err(Unread::Failed) => failed.push(group.clone()),
+                Err(unread) => return Err(unread),
+            }
+            self.progress.memory.round.place = Place {
+                region: region.to_owned(),
+                cluster: cluster.to_owned(),
+                group,
+            };
+        }
+        if failed.is_empty() {
+            return result;
+        }
+        let there = reads.groups(cluster).await.unwrap_or_else(|_| failed.clone());
+        let missed = failed.iter().filter(|group| there.contains(group)).count();
+        self.report.node_groups_failed += u32::try_from(missed).unwrap_or(u32::MAX);
+        if missed > 0 { Err(Unread::Failed) } else { result }
+    }
+
+    /// Whether the group could be checked; what is wrong with its role, or that it could not be read, is put on record.
+    async fn judge(&mut self, region: &str, output: &Map<String, Value>, facts: Option<Facts>) -> bool {
+        let found = match &facts {
+            Some(Facts::Profile { requested, found }) => {
+                let policy = &self.gateway.config.policy;
+                let checks = guardrails::instance_role::checks(policy, requested, found.as_ref());
+                let violations: Vec<Violation> = checks
+                    .into_iter()
+                    .flat_map(|check: Check| check.violations)
+                    .collect();
+                Some(violations)
+            }
+            Some(Facts::NotNeeded) | None => None,
+        };
+        let step = match &found {
+            None => Step::GuardrailRecheckFailed,
+            Some(violations) if violations.is_empty() => {
+                self.report.node_groups_checked += 1;
+                return true;
+            }
+            Some(_) => Step::GuardrailDrift,
+        };
+        if step == Step::GuardrailDrift {
+            self.report.node_groups_checked += 1;
+            self.report.node_groups_drifted += 1;
+        } else {
+            self.report.node_groups_failed += 1;
+        }
+        self.step(step, |entry| {
+            entry.is_in(region);
+            entry.is_about(output);
+            entry.inspected = facts.unwrap_or(Facts::NotNeeded);
+            entry.violations = found.unwrap_or_default();
+        })
+        .await;
+        step == Step::GuardrailDrift
+    }
+}
+
+/// ARN of the group's instance profile; what has none has a profile that nobody finds.
+pub(super) fn profile_of(output: &Map<String, Value>) -> &str {
+    let group = output.get("computeNodeGroup");
+    let arn = group.and_then(|group| group.get("iamInstanceProfileArn")?.as_str());
+    arn.unwrap_or_default()
+}
