@@ -30,7 +30,7 @@ pub enum Stage {
     Received,
     /// Something that happened in between; numbered from 1.
     Step {
-        number: u8,
+        number: u32,
         what: Step,
     },
     /// The only row of a call that was refused before it was opened.
@@ -108,7 +108,7 @@ impl Stage {
         match self {
             Stage::Read => "0#READ".to_owned(),
             Stage::Received => "0#RECEIVED".to_owned(),
-            Stage::Step { number, .. } => format!("1#STEP#{number:02}"),
+            Stage::Step { number, .. } => format!("1#STEP#{}", rising(number)),
             Stage::Identified => "8#IDENTIFIED".to_owned(),
             Stage::Refused | Stage::Complete => "9#COMPLETE".to_owned(),
             Stage::Panic => "9#PANIC".to_owned(),
@@ -216,7 +216,7 @@ pub struct Entry {
     pub decision: Decision,
     pub violations: Vec<crate::error::Violation>,
     pub downstream: Vec<Downstream>,
-    steps: u8,
+    steps: u32,
 }
 
 impl Entry {
@@ -385,4 +385,55 @@ fn identifiers(value: impl Fn(&str) -> Option<String>) -> Vec<String> {
     .into_iter()
     .filter_map(value)
     .collect()
+}
+/// The number as text that sorts as numbers do: two digits as they are, and before more of them a letter that says how
+/// many (`A100`, `B1000`). Letters sort after digits, and no row of earlier versions has one here.
+fn rising(number: u32) -> String {
+    let digits = format!("{number:02}");
+    let lengths = ["", "A", "B", "C", "D", "E", "F", "G", "H"];
+    let length = lengths.get(digits.len().saturating_sub(2)).unwrap_or(&"H");
+    format!("{length}{digits}")
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> String {
+        let what = Step::RoleRemoved;
+        Stage::Step { number, what }.sort_key()
+    }
+
+    #[test]
+    fn steps_sort_as_they_happened_however_many_there_are() {
+        let numbers = (1..2_000).chain([9_999, 10_000, 99_999, 100_000, 1_000_000, u32::MAX]);
+        let keys: Vec<String> = numbers.map(key).collect();
+        for pair in keys.windows(2) {
+            assert!(pair[0] < pair[1], "{pair:?}");
+        }
+        assert!(Stage::Received.sort_key() < keys[0]);
+        assert!(keys[keys.len() - 1] < Stage::Identified.sort_key());
+    }
+
+    #[test]
+    fn steps_of_earlier_versions_keep_their_keys_and_share_none() {
+        // As versions before 100 steps were thought of wrote them.
+        let before: Vec<String> = (1..=255).map(|number| format!("1#STEP#{number:02}")).collect();
+        for number in 1..=99 {
+            assert_eq!(key(number), before[number as usize - 1]);
+        }
+        for number in 100..2_000 {
+            assert!(!before.contains(&key(number)), "{number}");
+        }
+    }
+
+    #[test]
+    fn more_than_255_steps_have_a_row_each() {
+        let mut entry = Entry::begin(&ApiRequest::default(), "", Timestamp::UNIX_EPOCH);
+        let keys: std::collections::BTreeSet<String> = (0..700)
+            .map(|_| entry.next_step(Step::Orphan).sort_key())
+            .collect();
+        assert_eq!(keys.len(), 700);
+    }
 }

@@ -1,8 +1,20 @@
 //! What the audit table says about each kind of call.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use pcs_api::{
+    audit::{
+        Audit, query,
+        record::{Entry, Step},
+    },
+    aws::Clients,
+    config::Config,
+    request::ApiRequest,
+};
 use serde_json::{Value, json};
 
-use crate::world::{World, event, with_body};
+use crate::world::{World, event, plain_item, with_body};
 
 #[tokio::test]
 async fn a_mutation_is_on_record_before_and_after() {
@@ -240,4 +252,31 @@ async fn the_hash_is_that_of_the_bytes_sent() {
         );
         assert_eq!(row["bodyBytes"], 3);
     }
+}
+
+/// A sweep can have a step for each compute node group.
+#[tokio::test]
+async fn a_record_of_several_hundred_steps_is_whole_and_in_order() {
+    const STEPS: usize = 620;
+    let world = World::start().await;
+    let config = Config::read(|name| world.stack.variables().get(name).cloned()).unwrap();
+    let clients = Clients::new(config.aws.clone());
+    let audit = Audit::new(Arc::new(config));
+    let mut entry = Entry::begin(&ApiRequest::default(), "steps", Timestamp::now());
+    let opened = audit.open(&clients, &entry).await.unwrap();
+    for _ in 0..STEPS {
+        audit
+            .step(&clients, &mut entry, Step::GuardrailDrift, &opened)
+            .await;
+    }
+    let id = entry.event_id.to_string();
+    let rows = query::rows(clients.dynamodb(), audit.table(), &id).await.unwrap();
+    let rows: Vec<Value> = rows.iter().map(plain_item).collect();
+    let numbers: Vec<u64> = rows.iter().map(|row| row["chainSeq"].as_u64().unwrap()).collect();
+    assert_eq!(
+        numbers,
+        (1..=STEPS as u64 + 1).collect::<Vec<_>>(),
+        "in the order of their chain"
+    );
+    assert!(rows.iter().all(|row| row.get("unacknowledged").is_none()));
 }
