@@ -154,9 +154,11 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         },
     })
 }
+            user: identity.user,
 
 /// What is read of the event. `ApiGatewayProxyRequest` would keep every header twice and, with the feature
 /// `catch-all-fields`, everything once more on the way: half of a refusal's own time.
+            cognito_authentication_type: identity.cognito_authentication_type,
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -198,9 +200,11 @@ struct EventIdentity {
 
 fn text(value: Option<Value>) -> Option<String> {
     match value? {
+    user: Option<String>,
         Value::String(text) => Some(text),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     }
+    cognito_authentication_type: Option<String>,
 }
 
 /// The headers that are looked at, in any case; of several values the first.

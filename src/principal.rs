@@ -18,6 +18,7 @@ pub struct Principal {
     /// Account of the caller; need not be the deployment's.
     pub account_id: String,
     /// Unique id of the user or role (`AIDA...`, `AROA...`), without the session name: names can be reused, ids not.
+    /// Of the root user the account id; of a federated user `ACCOUNT:NAME`, as CloudTrail has it.
     pub principal_id: String,
     /// Chosen by the caller: shown, never trusted.
     pub session_name: Option<String>,
@@ -61,50 +62,100 @@ impl Principal {
         if context.account_id.as_deref() != Some(&deployment.account_id) {
             return Err(Error::Caller("the call came through an API of another account"));
         }
-        from_identity(&request.identity).ok_or(Error::Caller(
-            "the call carries no IAM identity; sign it with Signature Version 4",
-        ))
+        from_identity(&request.identity)
     }
 }
 
-fn from_identity(identity: &Identity) -> Option<Principal> {
-    let account_id = identity.account_id.clone().filter(|id| is_account_id(id))?;
-    let arn = identity.user_arn.clone()?;
-    let caller = identity.caller.as_deref().filter(|caller| !caller.is_empty())?;
-    let (principal_id, session_name) = match caller.split_once(':') {
-        Some((id, session)) => (id, Some(session.to_owned())),
-        None => (caller, None),
+fn from_identity(identity: &Identity) -> Result<Principal, Error> {
+    let (Some(account_id), Some(arn), Some(caller)) = (
+        identity.account_id.as_deref(),
+        identity.user_arn.as_deref(),
+        identity.caller.as_deref(),
+    ) else {
+        return Err(Error::Caller(
+            "the call carries no IAM identity; sign it with Signature Version 4",
+        ));
     };
-    let kind = kind(&arn, &account_id)?;
-    if principal_id.is_empty() {
-        return None;
+    if differs(identity.cognito_authentication_type.as_deref(), "authenticated") {
+        return Err(Error::Caller(
+            "the call is signed for a guest of a Cognito identity pool, who can be anybody; sign in first",
+        ));
     }
-    Some(Principal {
+    if differs(identity.user.as_deref(), caller) {
+        return Err(CONTRADICTION);
+    }
+    let (kind, principal_id, session_name) = is_one(account_id, arn, caller).ok_or(CONTRADICTION)?;
+    Ok(Principal {
         kind,
-        account_id,
+        account_id: account_id.to_owned(),
         principal_id: principal_id.to_owned(),
-        session_name,
-        arn,
+        session_name: session_name.map(str::to_owned),
+        arn: arn.to_owned(),
         access_key_id: identity.access_key.clone(),
         organization_id: identity.organization_id.clone(),
     })
 }
 
-/// The kind that the ARN's form shows; `None` when the ARN is not one of the account that signed.
-fn kind(arn: &str, account_id: &str) -> Option<PrincipalKind> {
+const CONTRADICTION: Error = Error::Caller(
+    "its id and ARN are not those of one root user, IAM user, role session or federated user; sign with the \
+     credentials of one",
+);
+
+/// Kind, id and session of the one principal that account, ARN and id name together; `None` where they are of no form
+/// that IAM gives ("IAM identifiers" and "aws:userid" in its guide), or of two.
+///
+/// No id can be read as another's: only those of roles begin with `AROA`, those of users with `AIDA`, the others with
+/// twelve digits.
+fn is_one<'a>(
+    account_id: &str,
+    arn: &'a str,
+    caller: &'a str,
+) -> Option<(PrincipalKind, &'a str, Option<&'a str>)> {
     let mut parts = arn.splitn(6, ':');
     let (prefix, partition) = (parts.next()?, parts.next()?);
     let (service, region, account, resource) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if prefix != "arn" || !partition.starts_with("aws") || !region.is_empty() || account != account_id {
+    let is_of_account = prefix == "arn" && partition.starts_with("aws") && region.is_empty();
+    if !is_of_account || account != account_id || !is_account_id(account_id) {
         return None;
     }
-    match (service, resource.split_once('/')) {
-        ("iam", None) if resource == "root" => Some(PrincipalKind::Root),
-        ("iam", Some(("user", name))) if !name.is_empty() => Some(PrincipalKind::IamUser),
-        ("sts", Some(("assumed-role", name))) if !name.is_empty() => Some(PrincipalKind::AssumedRole),
-        ("sts", Some(("federated-user", name))) if !name.is_empty() => Some(PrincipalKind::FederatedUser),
+    let mut path = resource.split('/');
+    let (first, rest) = (path.next()?, path.collect::<Vec<_>>());
+    match (service, first, rest.as_slice()) {
+        ("iam", "root", []) => (caller == account_id).then_some((PrincipalKind::Root, caller, None)),
+        ("iam", "user", [.., name]) => {
+            (is_name(name) && is_unique_id(caller, "AIDA")).then_some((PrincipalKind::IamUser, caller, None))
+        }
+        ("sts", "assumed-role", [role, session]) => {
+            let (id, of_id) = caller.split_once(':')?;
+            let is_it = is_unique_id(id, "AROA") && is_name(role) && !session.is_empty() && of_id == *session;
+            is_it.then_some((PrincipalKind::AssumedRole, id, Some(of_id)))
+        }
+        ("sts", "federated-user", [name]) => {
+            let (of, of_id) = caller.split_once(':')?;
+            let is_it = of == account_id && of_id == *name && is_name(name);
+            is_it.then_some((PrincipalKind::FederatedUser, caller, None))
+        }
         _ => None,
     }
+}
+
+/// The characters that IAM and STS take in names of users, roles and federated users; at most as many as any of them
+/// has. Names of sessions are shown only, so it is enough that they are one.
+fn is_name(text: &str) -> bool {
+    let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(is_taken)
+}
+
+fn is_unique_id(text: &str, prefix: &str) -> bool {
+    let is_taken = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    text.len() <= 128
+        && text
+            .strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_taken))
+}
+
+fn differs(text: Option<&str>, from: &str) -> bool {
+    text.is_some_and(|text| text != from)
 }
 
 fn is_account_id(text: &str) -> bool {
@@ -168,8 +219,130 @@ mod tests {
             let principal = establish(|r| {
                 r.identity.user_arn = Some(arn.into());
                 r.identity.caller = Some(caller.into());
+            })
+            .unwrap();
+            assert_eq!(principal.kind, kind, "{arn}");
+            assert_eq!(
+                (principal.principal_id.as_str(), principal.session_name),
+                (caller, None)
+            );
+        }
+    }
+
+    /// Every part of an identity with every part of every other: only what belongs together is somebody.
+    #[test]
+    fn an_identity_whose_parts_are_of_two_is_nobody() {
+        let whole = [
+            ("arn:aws:iam::123456789012:root", "123456789012"),
+            ("arn:aws:iam::123456789012:user/ann", "AIDACKCEVSQ6C2EXAMPLE"),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/ann",
+                "AROADBQP57FF2AEXAMPLE:ann",
+            ),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/bo",
+                "AROADBQP57FF2AEXAMPLE:bo",
+            ),
+            ("arn:aws:sts::123456789012:federated-user/ann", "123456789012:ann"),
+            ("arn:aws:sts::123456789012:federated-user/bo", "123456789012:bo"),
+            ("arn:aws:iam::999999999999:root", "999999999999"),
+            ("arn:aws:sts::999999999999:federated-user/ann", "999999999999:ann"),
+        ];
+        for (arn, of_arn) in whole {
+            for (_, caller) in whole {
+                for user in whole.map(|(_, user)| user) {
+                    for account in ["123456789012", "999999999999"] {
+                        let established = establish(|r| {
+                            r.identity.account_id = Some(account.into());
+                            r.identity.user_arn = Some(arn.into());
+                            r.identity.caller = Some(caller.into());
+                            r.identity.user = Some(user.into());
+                        });
+                        let is_one = of_arn == caller && caller == user && arn.contains(account);
+                        assert_eq!(established.is_ok(), is_one, "{arn} {caller} {user} {account}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn forms_that_iam_does_not_give_are_nobody() {
+        for (arn, caller) in [
+            ("arn:aws:iam::123456789012:root", "123456789012:"),
+            ("arn:aws:iam::123456789012:root/x", "123456789012"),
+            ("arn:aws:sts::123456789012:root", "123456789012"),
+            ("arn:aws:iam::123456789012:user/", "AIDACKCEVSQ6C2EXAMPLE"),
+            ("arn:aws:iam::123456789012:user/ann", "AIDACKCEVSQ6C2EXAMPLE:ann"),
+            ("arn:aws:iam::123456789012:user/ann", "AROADBQP57FF2AEXAMPLE"),
+            ("arn:aws:iam::123456789012:user/ann", "AIDA"),
+            ("arn:aws:iam::123456789012:user/ann", "aidackcevsq6c2example"),
+            ("arn:aws:iam::123456789012:user/ann", "123456789012"),
+            ("arn:aws:iam::123456789012:role/R", "AROADBQP57FF2AEXAMPLE"),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R",
+                "AROADBQP57FF2AEXAMPLE",
+            ),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/",
+                "AROADBQP57FF2AEXAMPLE:",
+            ),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/s",
+                "AROADBQP57FF2AEXAMPLE",
+            ),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/s/t",
+                "AROADBQP57FF2AEXAMPLE:s/t",
+            ),
+            (
+                "arn:aws:sts::123456789012:assumed-role/R/s",
+                "AIDACKCEVSQ6C2EXAMPLE:s",
+            ),
+            ("arn:aws:sts::123456789012:assumed-role/R/s", "123456789012:s"),
+            ("arn:aws:sts::123456789012:federated-user/", "123456789012:"),
+            ("arn:aws:sts::123456789012:federated-user/a/b", "123456789012:a/b"),
+            ("arn:aws:sts::123456789012:federated-user/a:b", "123456789012:a:b"),
+            (
+                "arn:aws:sts::123456789012:federated-user/a#2026-11",
+                "123456789012:a#2026-11",
+            ),
+            (
+                "arn:aws:sts::123456789012:federated-user/ann",
+                "AROADBQP57FF2AEXAMPLE:ann",
+            ),
+            ("arn:aws:sts::123456789012:federated-user/ann", "123456789012"),
+            (
+                "arn:aws:sts:us-east-1:123456789012:federated-user/ann",
+                "123456789012:ann",
+            ),
+            (
+                "arn:evil:sts::123456789012:federated-user/ann",
+                "123456789012:ann",
+            ),
+            ("", ""),
+        ] {
+            let established = establish(|r| {
+                r.identity.user_arn = Some(arn.into());
+                r.identity.caller = Some(caller.into());
             });
-            assert_eq!(principal.unwrap().kind, kind, "{arn}");
+            assert!(matches!(established, Err(Error::Caller(_))), "{arn} {caller}");
+        }
+    }
+
+    #[test]
+    fn a_guest_of_an_identity_pool_is_nobody_and_its_user_somebody() {
+        for (cognito, is_somebody) in [
+            (None, true),
+            (Some("authenticated"), true),
+            (Some("unauthenticated"), false),
+            (Some("perhaps"), false),
+            (Some(""), false),
+        ] {
+            let established = establish(|r| {
+                r.identity.cognito_authentication_type = cognito.map(str::to_owned);
+            });
+            assert_eq!(established.is_ok(), is_somebody, "{cognito:?}");
         }
     }
 

@@ -68,10 +68,15 @@ pub struct Identity {
     pub user_arn: Option<String>,
     pub access_key: Option<String>,
     pub organization_id: Option<String>,
+    /// Unique id of who signed.
     pub source_ip: Option<String>,
+    /// Unique id of whose policies were asked: the same.
+    pub user: Option<String>,
     pub user_agent: Option<String>,
 }
 
+    /// `authenticated` or `unauthenticated`, of keys that a Cognito identity pool gave.
+    pub cognito_authentication_type: Option<String>,
 /// An answer, before it is a Lambda response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiResponse {

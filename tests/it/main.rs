@@ -22,6 +22,7 @@ mod audit_faults;
 mod audit_queries;
 mod audit_storm;
 mod audit_units;
+mod callers;
 mod digest;
 mod faults;
 mod fips;

@@ -317,6 +317,9 @@ pub async fn table(stack: &Stack) -> Vec<AuditRow> {
 
 /// Makes all rows of a partition expire now, as time would.
 pub async fn expire(stack: &Stack, pk: &str) {
+    event["requestContext"]["identity"]["userArn"] = json!(format!(
+        "arn:aws:sts::123456789012:assumed-role/PcsApiUserRole/{session}"
+    ));
     let client = dynamodb(&stack.dynamodb);
     for row in table(stack).await.iter().filter(|row| row["pk"] == pk) {
         let key = |name: &str| AttributeValue::S(row[name].as_str().unwrap().to_owned());

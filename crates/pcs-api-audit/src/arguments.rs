@@ -93,7 +93,7 @@ pub struct Tail {
 pub struct Query {
     #[command(flatten)]
     pub table: Table,
-    /// Unique id of a user or role (AIDA.., AROA..), without the session
+    /// Unique id of a user or role (AIDA.., AROA..) without the session, account id of root, ACCOUNT:NAME of a federated user
     #[arg(long, value_name = "ID")]
     pub principal: Option<String>,
     /// Name or id of a cluster; repeat it for the other names of the same cluster

@@ -41,6 +41,7 @@ pub enum PrincipalKind {
     AssumedRole,
     User,
     Root,
+    FederatedUser,
 }
 
 /// What API Gateway knows of a caller; becomes `requestContext.identity`.
@@ -50,12 +51,13 @@ pub struct Identity {
     pub kind: PrincipalKind,
     /// Twelve digits.
     pub account_id: String,
-    /// `AROA...` of a role, `AIDA...` of a user, the account id of root.
+    /// `AROA...` of a role, `AIDA...` of a user, the account id of root, `ACCOUNT:NAME` of a federated user.
     pub principal_id: String,
     /// Chosen by whoever assumed the role; only there for one.
     #[serde(default)]
     pub session_name: Option<String>,
-    /// `userArn`: `arn:aws:sts::A:assumed-role/Role/session`, `arn:aws:iam::A:user/name`, `arn:aws:iam::A:root`.
+    /// `userArn`: `arn:aws:sts::A:assumed-role/Role/session`, `arn:aws:iam::A:user/name`, `arn:aws:iam::A:root`,
+    /// `arn:aws:sts::A:federated-user/name`.
     pub arn: String,
     #[serde(default)]
     pub principal_org_id: Option<String>,
@@ -74,7 +76,7 @@ impl Identity {
     /// does not survive into the session's ARN, so roles here have none.
     pub fn principal_arn(&self) -> String {
         match self.kind {
-            PrincipalKind::User | PrincipalKind::Root => self.arn.clone(),
+            PrincipalKind::User | PrincipalKind::Root | PrincipalKind::FederatedUser => self.arn.clone(),
             PrincipalKind::AssumedRole => {
                 let mut parts = self.arn.splitn(6, ':');
                 let partition = parts.nth(1).unwrap_or_default();

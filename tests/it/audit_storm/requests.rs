@@ -117,9 +117,7 @@ fn plain(event: Value) -> Sent {
 fn by_somebody(event: Value, dice: &mut Dice) -> Sent {
     let principal = *dice.one(&PRINCIPALS);
     let session = *dice.one(&SESSIONS);
-    let mut event = called_by(event, principal, session);
-    event["requestContext"]["identity"]["userArn"] =
-        json!(format!("arn:aws:sts::123456789012:assumed-role/Storm/{session}"));
+    let event = called_by(event, principal, session);
     Sent {
         principal: Some(principal),
         ..plain(event)
