@@ -27,11 +27,12 @@ use crate::{
     aws::Clients,
     config::Config,
     contract,
-    error::Error,
+    error::{Error, FieldError},
     guardrails::{self, Facts, Needs},
     iam,
     metrics::{self, Metric},
     operations::{Action, Operation},
+    path,
     pcs::{self, Answer, Failure},
     principal::Principal,
     request::{ApiRequest, ApiResponse},
@@ -102,8 +103,7 @@ impl Gateway {
             passage.entry.decision = Decision::Deny;
             return Err(Error::MethodOverridden);
         }
-        let call = router::read(operation, request, &self.config.regions)?;
-        passage.entry.read_as(&call);
+        let call = self.read(operation, request, passage)?;
         match operation {
             Operation::Pcs(action) => self.carry_out_by_pcs(action, call, &principal, passage).await,
             Operation::GetGuardrails => {
@@ -123,6 +123,27 @@ impl Gateway {
     }
 
     async fn carry_out_by_pcs(
+    /// Reads the request; one that is right but for its path is somebody's try to get past the policies of API Gateway.
+    fn read(&self, operation: Operation, request: &ApiRequest, passage: &mut Passage) -> Result<Call, Error> {
+        let read = router::read(operation, request, &self.config.regions);
+        if let Ok(call) = &read {
+            passage.entry.read_as(call);
+        }
+        match (read, path::fault(request)) {
+            (read, None) => read,
+            (Ok(_), Some(fault)) => {
+                passage.entry.decision = Decision::Deny;
+                Err(Error::Validation(vec![fault]))
+            }
+            (Err(Error::Validation(mut faults)), Some(fault)) if !are_of_the_path(&faults, request) => {
+                faults.insert(0, fault);
+                faults.truncate(FieldError::MOST);
+                Err(Error::Validation(faults))
+            }
+            (Err(error), Some(_)) => Err(error),
+        }
+    }
+
         &self,
         action: Action,
         mut call: Call,
@@ -288,6 +309,12 @@ impl Gateway {
 }
 
 /// Writes PCS's answer into the record and its failure into our terms.
+/// A parameter that breaks the contract may need escapes, and is told by itself.
+fn are_of_the_path(faults: &[FieldError], request: &ApiRequest) -> bool {
+    let mut parameters = request.path_parameters.iter();
+    parameters.any(|(name, _)| faults.iter().any(|fault| fault.path == *name))
+}
+
 fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
     let (request_id, error_code) = match &answer {
         Ok(answer) => (answer.request_id.clone(), None),

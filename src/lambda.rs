@@ -135,6 +135,7 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         body: body(
             event.body.unwrap_or_default(),
             event.is_base64_encoded.unwrap_or_default(),
+        path: event.path,
         ),
         context: Context {
             account_id: context.account_id,
@@ -170,6 +171,7 @@ struct Event {
     multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
     path_parameters: Option<BTreeMap<String, String>>,
     request_context: EventContext,
+    path: Option<String>,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
 }

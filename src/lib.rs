@@ -21,6 +21,7 @@ pub mod sweep;
 
 mod json;
 mod node_iam;
+mod path;
 mod upstream;
 mod validate;
 

@@ -10,6 +10,9 @@ pub struct ApiRequest {
     /// API Gateway's resource path with templates: `/v1/clusters/{clusterIdentifier}`.
     pub resource: String,
     /// Decoded values of the templates.
+    /// The path as it was sent, not decoded: what rules of `execute-api` by path are about. Through a custom domain it
+    /// begins with the base path.
+    pub path: Option<String>,
     pub path_parameters: Vec<(String, String)>,
     /// Decoded query parameters, every value in the order given.
     pub query: Vec<(String, Vec<String>)>,

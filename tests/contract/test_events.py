@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.parse
 
 import pytest
 
@@ -45,8 +46,8 @@ def kebab_case(name):
 OPERATION_OF_EVENT = {kebab_case(name): name for name in ROUTES}
 ALL_EVENTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(EVENTS.glob("*.json"))}
 REFUSED = {
-    "refused-bad-region", "refused-duplicate-keys", "refused-foreign-account", "refused-foreign-api",
-    "refused-foreign-profile", "refused-invalid-members", "refused-media-type", "refused-method-override",
+    "refused-bad-region", "refused-duplicate-keys", "refused-encoded-path", "refused-foreign-account",
+    "refused-foreign-api", "refused-foreign-profile", "refused-invalid-members", "refused-media-type", "refused-method-override",
     "refused-no-identity", "refused-not-a-rest-event", "refused-test-invoke-stage", "refused-unknown-profile",
     "refused-unknown-route", "refused-wrong-method",
 }
@@ -77,7 +78,9 @@ def test_event_has_the_shape_of_api_gateway(name):
     filled = event["resource"]
     for parameter, value in (event["pathParameters"] or {}).items():
         filled = filled.replace(f"{{{parameter}}}", value)
-    assert event["path"] == filled
+    # API Gateway passes the path on as it was sent, and the parameters decoded.
+    assert urllib.parse.unquote(event["path"]) == filled
+    assert (event["path"] == filled) == (name != "refused-encoded-path")
     for single in ("headers", "queryStringParameters"):
         multiple = event[f"multiValue{single[0].upper()}{single[1:]}"] or {}
         assert (event[single] or {}) == {key: values[-1] for key, values in multiple.items()}

@@ -137,6 +137,24 @@ def test_path_parameters_are_declared(contract):
         assert declared == re.findall(r"\{(\w+)\}", path)
 
 
+def test_no_path_parameter_needs_an_escape(contract):
+    """A path has one form then, and the function takes no other."""
+    document = Document(contract)
+    unreserved = re.compile(r"[A-Za-z0-9._~-]")
+    named = {}
+    for _, _, operation in operations(contract):
+        for parameter in map(document.resolve, operation["parameters"]):
+            if parameter["in"] == "path":
+                named[parameter["name"]] = (document.resolve(parameter["schema"])["pattern"], parameter["example"])
+    assert len(named) == 4
+    for name, (pattern, example) in named.items():
+        for odd in map(chr, range(0x250)):
+            for place in range(len(example) + 1):
+                changed = example[:place] + odd + example[place:]
+                taken = re.fullmatch(pattern.removeprefix("^").removesuffix("$"), changed)
+                assert taken is None or unreserved.fullmatch(odd), f"{name}: {changed!r}"
+
+
 def test_bodies_belong_to_post_and_patch(contract):
     for _, method, operation in operations(contract):
         assert ("requestBody" in operation) is (method in ("post", "patch")), operation["operationId"]

@@ -424,6 +424,23 @@ def test_identifiers_in_the_path(local, method, case):
     refused(local, method, PATHS[case], paths=["clusterIdentifier"])
 
 
+IN_ANOTHER_FORM = {
+    "a letter": "/v1/clusters/%64emo-cluster",
+    "a hyphen": "/v1/clusters/demo%2Dcluster",
+    "a hyphen, lower case": "/v1/clusters/demo%2dcluster",
+    "all of it": "/v1/clusters/%64%65%6d%6f%2d%63%6c%75%73%74%65%72",
+    "something below": "/v1/clusters/demo-cluster/queues/m%61in",
+}
+
+
+@pytest.mark.parametrize("case", IN_ANOTHER_FORM)
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_path_that_gets_round_rules_by_path(local, method, case):
+    """A policy for /v1/clusters/demo-cluster may not match these, and they mean the same."""
+    told = refused(local, method, IN_ANOTHER_FORM[case], paths=[""])
+    assert "without escapes" in told["message"]
+
+
 @pytest.mark.parametrize("target", ["/v1/clusters/..", "/v1/clusters/a/../..", "/v1/./clusters", "/v1/clusters/."])
 def test_dots_in_the_path_lead_nowhere(empty, target):
     """Signers disagree on what such a path looks like when it is signed, so a refusal may come from either side."""

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     logs::Logs,
     wire::{PLAN, Plan, Service, Wire},
-    world::{Answer, World, answer, event, invoke_as, table, with_body, with_query},
+    world::{Answer, World, answer, at, event, invoke_as, table, with_body, with_query},
 };
 
 /// Where a request can carry a secret, and the word that stands for it.
@@ -100,9 +100,8 @@ fn setting(parameter: &str) -> Value {
     json!({"parameterName": parameter, "parameterValue": canary("value of a Slurm setting")})
 }
 
-fn named(mut event: Value, name: &str, value: &str) -> Value {
-    event["pathParameters"][name] = json!(value);
-    event
+fn named(event: Value, name: &str, value: &str) -> Value {
+    at(event, &[(name, value)])
 }
 
 /// Requests that succeed, that are refused at each place where one can be, and that fail in PCS. Statuses are what

@@ -20,7 +20,7 @@ use crate::{
     logs::Logs,
     wire::{PLAN, Passed, Plan, Rows, TableEffect, TableFault, WRITTEN, What, Wire},
     world::{
-        ALLOWED_POLICY, Answer, World, after_all_have_ended, answer, event, invoke_as, rows, with_body,
+        ALLOWED_POLICY, Answer, World, after_all_have_ended, answer, at, event, invoke_as, rows, with_body,
         with_query,
     },
 };
@@ -136,8 +136,9 @@ impl Bench {
     /// Deletes a group that was made: a cluster has few.
     async fn make_room(&self, made: &Answer) {
         self.world.settle();
-        let mut delete = with_query(event("delete-compute-node-group"), &[]);
-        delete["pathParameters"]["computeNodeGroupIdentifier"] = made.body["computeNodeGroup"]["id"].clone();
+        let id = made.body["computeNodeGroup"]["id"].as_str().unwrap();
+        let delete = with_query(event("delete-compute-node-group"), &[]);
+        let delete = at(delete, &[("computeNodeGroupIdentifier", id)]);
         let deleted = self.world.send(&delete).await;
         assert!((200..300).contains(&deleted.status), "{deleted:?}");
         self.world.settle();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, called_by, event, with_body, with_query};
+use crate::world::{Answer, World, at, called_by, event, with_body, with_query};
 
 /// `ListAuditEvents` with these parameters; an auditor asks.
 async fn list(world: &World, parameters: &[(&str, &str)]) -> Answer {
@@ -16,8 +16,7 @@ async fn list(world: &World, parameters: &[(&str, &str)]) -> Answer {
 }
 
 async fn get(world: &World, event_id: &str) -> Answer {
-    let mut request = event("get-audit-event");
-    request["pathParameters"] = json!({"eventId": event_id});
+    let request = at(event("get-audit-event"), &[("eventId", event_id)]);
     world.send(&request).await
 }
 
@@ -60,8 +59,8 @@ async fn busy(world: &World) -> String {
     let unwanted = json!({"iamInstanceProfileArn": "arn:aws:iam::999999999999:instance-profile/AWSPCS-x"});
     let denied = with_body(event("create-compute-node-group"), unwanted);
     assert_eq!(world.send(&denied).await.status, 403);
-    let mut by_id = called_by(event("get-cluster"), "AROAOTHEREXAMPLE12345", "pipeline");
-    by_id["pathParameters"]["clusterIdentifier"] = json!(id);
+    let by_id = called_by(event("get-cluster"), "AROAOTHEREXAMPLE12345", "pipeline");
+    let by_id = at(by_id, &[("clusterIdentifier", &id)]);
     assert_eq!(world.send(&by_id).await.status, 200);
     id
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     wire::Wire,
-    world::{ALLOWED_POLICY, GUARD, World, event, invoke, with_body},
+    world::{ALLOWED_POLICY, GUARD, World, at, event, invoke, with_body},
 };
 
 /// What a million write request units cost in us-east-1, in thousandths of a dollar; the document names it.
@@ -126,8 +126,7 @@ fn calls() -> Vec<(&'static str, Value, i64)> {
             json!({"iamInstanceProfileArn": arn}),
         )
     };
-    let mut nowhere = event("get-cluster");
-    nowhere["pathParameters"]["clusterIdentifier"] = json!("no-such-cluster");
+    let nowhere = at(event("get-cluster"), &[("clusterIdentifier", "no-such-cluster")]);
     let role = with_body(
         event("create-compute-node-group"),
         json!({

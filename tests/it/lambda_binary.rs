@@ -21,7 +21,7 @@ fn binary() -> PathBuf {
 }
 
 /// Every event, in an order in which a cluster lives and dies.
-const STORY: [&str; 40] = [
+const STORY: [&str; 41] = [
     "refused-test-invoke-stage",
     "refused-no-identity",
     "refused-foreign-api",
@@ -30,6 +30,7 @@ const STORY: [&str; 40] = [
     "refused-unknown-route",
     "refused-wrong-method",
     "refused-method-override",
+    "refused-encoded-path",
     "refused-media-type",
     "refused-duplicate-keys",
     "refused-invalid-members",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, event, with_body, with_query};
+use crate::world::{World, at, event, with_body, with_query};
 
 /// Sends the event; whatever it is, PCS must hear nothing and the record must be one closing row.
 async fn refused(world: &World, event: &Value, status: i64, code: &str) -> Value {
@@ -57,6 +57,7 @@ async fn every_refused_event_of_the_repository_is_refused() {
         ("refused-unknown-route", 404, "ResourceNotFoundException"),
         ("refused-wrong-method", 405, "MethodNotAllowedException"),
         ("refused-method-override", 403, "AccessDeniedException"),
+        ("refused-encoded-path", 400, "ValidationException"),
         ("refused-media-type", 415, "UnsupportedMediaTypeException"),
         ("refused-duplicate-keys", 400, "ValidationException"),
         ("refused-invalid-members", 400, "ValidationException"),
@@ -108,6 +109,64 @@ async fn an_overridden_method_is_a_denial_on_record() {
         );
         assert!(row["userIdentity"]["arn"].is_string(), "{row}");
     }
+}
+
+/// Rules of execute-api by path are about the path as it was sent; one that says the same thing in another way may
+/// not be held by them.
+#[tokio::test]
+async fn a_path_in_another_form_is_a_denial_on_record() {
+    let world = World::start().await;
+    world.cluster().await;
+    world.stack.pcs_emulator.clear_calls();
+    for path in [
+        json!("/v1/clusters/%64emo-cluster"),
+        json!("/v1/clusters/%64%65%6D%6F-cluster"),
+        json!("/v1/clusters/demo%2dcluster"),
+        json!("/v1/clusters/demo-cluster/"),
+        json!("/v1//clusters/demo-cluster"),
+        json!("/v1/x/../clusters/demo-cluster"),
+        json!("/v1/Clusters/demo-cluster"),
+        json!("/v1/clusters/another"),
+        json!("/b%61se/v1/clusters/demo-cluster"),
+        json!(""),
+        json!(null),
+    ] {
+        let mut request = event("delete-cluster");
+        request["path"] = path.clone();
+        let body = refused(&world, &request, 400, "ValidationException").await;
+        assert!(
+            body["message"].as_str().unwrap().contains("without escapes"),
+            "{body}"
+        );
+        let row = world.rows().await.pop().unwrap();
+        assert_eq!(
+            (&row["decision"], &row["eventName"], &row["sk"]),
+            (&json!("DENY"), &json!("DeleteCluster"), &json!("9#COMPLETE")),
+            "{path}"
+        );
+        assert!(row["userIdentity"]["arn"].is_string(), "{row}");
+    }
+    let mut request = event("delete-cluster");
+    request.as_object_mut().unwrap().remove("path");
+    refused(&world, &request, 400, "ValidationException").await;
+    assert_eq!(world.pcs_actions(), Vec::<String>::new());
+    request["path"] = json!("/base/v1/clusters/demo-cluster");
+    let answer = world.send(&request).await;
+    assert!((200..300).contains(&answer.status), "a custom domain: {answer:?}");
+}
+
+/// What is wrong besides is told with it, and no other error of the path.
+#[tokio::test]
+async fn a_path_in_another_form_is_told_with_all_else() {
+    let world = World::start().await;
+    let mut request = with_query(event("get-cluster"), &[("colour", "blue")]);
+    request["path"] = json!("/v1/clusters/%64emo-cluster");
+    let body = refused(&world, &request, 400, "ValidationException").await;
+    assert_eq!(paths(&body), ["", "colour"]);
+    let request = at(event("get-cluster"), &[("clusterIdentifier", "no cluster")]);
+    let body = refused(&world, &request, 400, "ValidationException").await;
+    assert_eq!(paths(&body), ["clusterIdentifier"]);
+    assert_eq!(world.rows().await.pop().unwrap()["decision"], "ERROR");
 }
 
 #[tokio::test]

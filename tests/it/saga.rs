@@ -14,7 +14,7 @@ use pcs_local::stack::Options;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, event, invoke, with_body, with_query};
+use crate::world::{Answer, World, at, event, invoke, with_body, with_query};
 
 const GUARD: &str = "arn:aws:iam::123456789012:policy/Guard";
 const PATH: &str = "/aws-pcs/pcs-api/";
@@ -166,8 +166,11 @@ async fn groups(world: &World) -> Vec<Value> {
     let listed = listed.body["computeNodeGroups"].as_array().unwrap().clone();
     let mut groups = Vec::new();
     for group in listed {
-        let mut read = event("get-compute-node-group");
-        read["pathParameters"]["computeNodeGroupIdentifier"] = group["id"].clone();
+        let id = group["id"].as_str().unwrap();
+        let read = at(
+            event("get-compute-node-group"),
+            &[("computeNodeGroupIdentifier", id)],
+        );
         groups.push(world.send(&read).await.body["computeNodeGroup"].clone());
     }
     groups

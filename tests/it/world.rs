@@ -293,10 +293,33 @@ pub fn with_query(mut event: Value, parameters: &[(&str, &str)]) -> Value {
     event
 }
 
+/// The event with other values in its path, as API Gateway writes them.
+pub fn at(mut event: Value, values: &[(&str, &str)]) -> Value {
+    const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    for (name, value) in values {
+        event["pathParameters"][*name] = json!(value);
+    }
+    let mut path = event["resource"].as_str().unwrap().to_owned();
+    for (name, value) in event["pathParameters"].as_object().unwrap() {
+        let value = value.as_str().unwrap();
+        let value = percent_encoding::utf8_percent_encode(value, PLAIN).to_string();
+        path = path.replace(&format!("{{{name}}}"), &value);
+    }
+    event["path"] = json!(path);
+    event
+}
+
 /// The event as another caller of the same role or another role sends it.
 pub fn called_by(mut event: Value, role_id: &str, session: &str) -> Value {
     event["requestContext"]["identity"]["caller"] = json!(format!("{role_id}:{session}"));
     event["requestContext"]["identity"]["user"] = json!(format!("{role_id}:{session}"));
+    event["requestContext"]["identity"]["userArn"] = json!(format!(
+        "arn:aws:sts::123456789012:assumed-role/PcsApiUserRole/{session}"
+    ));
     event
 }
 
@@ -317,9 +340,6 @@ pub async fn table(stack: &Stack) -> Vec<AuditRow> {
 
 /// Makes all rows of a partition expire now, as time would.
 pub async fn expire(stack: &Stack, pk: &str) {
-    event["requestContext"]["identity"]["userArn"] = json!(format!(
-        "arn:aws:sts::123456789012:assumed-role/PcsApiUserRole/{session}"
-    ));
     let client = dynamodb(&stack.dynamodb);
     for row in table(stack).await.iter().filter(|row| row["pk"] == pk) {
         let key = |name: &str| AttributeValue::S(row[name].as_str().unwrap().to_owned());

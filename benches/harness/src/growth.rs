@@ -128,6 +128,8 @@ fn list_event(world: &World, cluster: &str, query: &[(&str, &str)]) -> Outcome<B
         .map(|(name, value)| ((*name).to_owned(), json!([value])))
         .collect();
     let members = event.as_object_mut().ok_or("not an event")?;
+    let path = format!("/v1/clusters/{cluster}/compute-node-groups");
+    members.insert("path".to_owned(), path.into());
     members.insert("pathParameters".to_owned(), json!({"clusterIdentifier": cluster}));
     members.insert("queryStringParameters".to_owned(), Value::Object(one));
     members.insert("multiValueQueryStringParameters".to_owned(), Value::Object(many));

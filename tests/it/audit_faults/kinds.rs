@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{event, with_body, with_query};
+use crate::world::{at, event, with_body, with_query};
 
 /// A call that is made under faults.
 pub struct Kind {
@@ -23,8 +23,7 @@ pub fn read() -> Kind {
 }
 
 pub fn failed_read() -> Kind {
-    let mut event = event("get-cluster");
-    event["pathParameters"]["clusterIdentifier"] = json!("no-such-cluster");
+    let event = at(event("get-cluster"), &[("clusterIdentifier", "no-such-cluster")]);
     Kind {
         name: "failed read",
         event,

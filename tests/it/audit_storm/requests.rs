@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::world::{called_by, event, with_body, with_query};
+use crate::world::{at, called_by, event, with_body, with_query};
 
 /// Policies that a request may list.
 pub const POLICIES: [&str; 3] = [
@@ -122,14 +122,6 @@ fn by_somebody(event: Value, dice: &mut Dice) -> Sent {
         principal: Some(principal),
         ..plain(event)
     }
-}
-
-/// The event with other values in its path.
-fn at(mut event: Value, values: &[(&str, &str)]) -> Value {
-    for (name, value) in values {
-        event["pathParameters"][*name] = json!(value);
-    }
-    event
 }
 
 fn cluster(dice: &mut Dice) -> String {
@@ -261,6 +253,7 @@ fn refused(dice: &mut Dice) -> Sent {
         "refused-unknown-route",
         "refused-wrong-method",
         "refused-method-override",
+        "refused-encoded-path",
     ]);
     let nobody = *dice.one(&[
         "refused-foreign-account",

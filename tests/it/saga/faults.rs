@@ -272,8 +272,7 @@ async fn what_pcs_refuses_for_good_leaves_nothing() {
 async fn a_cluster_that_does_not_exist_leaves_nothing() {
     let world = start().await;
     for (cluster, status) in [("no-such-cluster", 404), ("pcs_doesnotexist", 403)] {
-        let mut request = create(&["a", "b"]);
-        request["pathParameters"]["clusterIdentifier"] = json!(cluster);
+        let request = at(create(&["a", "b"]), &[("clusterIdentifier", cluster)]);
         let answer = world.send(&request).await;
         assert_eq!(answer.status, status, "{cluster}: {answer:?}");
         nothing_is_left(&world).await;

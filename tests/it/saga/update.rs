@@ -107,8 +107,8 @@ async fn a_role_that_this_api_did_not_make_is_not_changed() {
         assert_eq!(created.status, 202, "{name}: {created:?}");
         world.settle();
         for dryrun in ["true", "false"] {
-            let mut request = with_query(update(&["b"]), &[("dryrun", dryrun)]);
-            request["pathParameters"]["computeNodeGroupIdentifier"] = json!(name);
+            let request = with_query(update(&["b"]), &[("dryrun", dryrun)]);
+            let request = at(request, &[("computeNodeGroupIdentifier", name)]);
             let answer = world.send(&request).await;
             assert_eq!(refused(&answer), (403, "GuardrailDenied"), "{name}: {answer:?}");
             let role = format!("arn:aws:iam::123456789012:role{path}{role_name}");
