@@ -35,7 +35,7 @@ use crate::{
     path,
     pcs::{self, Answer, Failure},
     principal::Principal,
-    request::{ApiRequest, ApiResponse},
+    request::{ApiRequest, ApiResponse, Deadline},
     router::{self, Call},
     upstream,
 };
@@ -52,6 +52,7 @@ pub struct Gateway {
 struct Passage {
     entry: Entry,
     opened: Option<Opened>,
+    /// When AWS must have answered.
     deadline: Instant,
 }
 
@@ -71,17 +72,17 @@ impl Gateway {
         }
     }
 
-    /// Answers a request; never fails, never panics. `deadline`: when PCS must have answered.
+    /// Answers a request, until `deadline`; never fails, never panics.
     pub async fn answer(
         &self,
         request: &ApiRequest,
         lambda_request_id: &str,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> ApiResponse {
         let mut passage = Passage {
-            entry: Entry::begin(request, lambda_request_id, Timestamp::now()),
+            entry: Entry::begin(request, lambda_request_id, Timestamp::now()).until(deadline),
             opened: None,
-            deadline,
+            deadline: deadline.work,
         };
         let carried_out = AssertUnwindSafe(self.carry_out(request, &mut passage))
             .catch_unwind()
@@ -122,7 +123,6 @@ impl Gateway {
         }
     }
 
-    async fn carry_out_by_pcs(
     /// Reads the request; one that is right but for its path is somebody's try to get past the policies of API Gateway.
     fn read(&self, operation: Operation, request: &ApiRequest, passage: &mut Passage) -> Result<Call, Error> {
         let read = router::read(operation, request, &self.config.regions);
@@ -144,6 +144,7 @@ impl Gateway {
         }
     }
 
+    async fn carry_out_by_pcs(
         &self,
         action: Action,
         mut call: Call,
@@ -308,13 +309,13 @@ impl Gateway {
     }
 }
 
-/// Writes PCS's answer into the record and its failure into our terms.
 /// A parameter that breaks the contract may need escapes, and is told by itself.
 fn are_of_the_path(faults: &[FieldError], request: &ApiRequest) -> bool {
     let mut parameters = request.path_parameters.iter();
     parameters.any(|(name, _)| faults.iter().any(|fault| fault.path == *name))
 }
 
+/// Writes PCS's answer into the record and its failure into our terms.
 fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
     let (request_id, error_code) = match &answer {
         Ok(answer) => (answer.request_id.clone(), None),

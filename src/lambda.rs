@@ -28,12 +28,15 @@ use tokio::time::Instant;
 use crate::{
     gateway::Gateway,
     metrics::{self, Metric},
-    request::{ApiRequest, ApiResponse, Body, Context, Identity},
+    request::{ApiRequest, ApiResponse, Body, Context, Deadline, Identity},
     sweep::Report,
 };
 
 /// Kept back from the function's own deadline for closing the record and answering.
 const RESERVE: Duration = Duration::from_millis(1_500);
+/// Of that, kept back from closing the record: writing the answer down and handing it to Lambda, with the part of a
+/// processor that the function has.
+const RELEASE: Duration = Duration::from_millis(250);
 
 /// What an invocation returns: to API Gateway, or to the schedule.
 #[derive(Debug, Clone, Serialize)]
@@ -52,13 +55,13 @@ pub async fn handle(gateway: &Gateway, event: LambdaEvent<Box<RawValue>>) -> Res
     let request = match read(payload) {
         Ok(request) => request,
         Err(_) if is_scheduled(payload) => {
-            let swept = Box::pin(gateway.sweep(request_id, Timestamp::now(), deadline)).await;
+            let swept = Box::pin(gateway.sweep(request_id, Timestamp::now(), deadline.work)).await;
             return swept
                 .map(Reply::Sweep)
                 .map_err(|error| SweepFailed(error.message()));
         }
         Err(_) if is_tick(payload) => {
-            let swept = Box::pin(gateway.go_on(request_id, Timestamp::now(), deadline)).await;
+            let swept = Box::pin(gateway.go_on(request_id, Timestamp::now(), deadline.work)).await;
             // Nobody retries it: the next minute comes. What keeps on failing, the hourly sweep tells too.
             let swept = swept.inspect_err(|_| metrics::count(Metric::SweepIncomplete));
             return Ok(Reply::Sweep(swept.unwrap_or_default()));
@@ -108,9 +111,13 @@ fn is_tick(payload: &str) -> bool {
     serde_json::from_str::<Tick>(payload).is_ok_and(|tick| tick.task == "continue")
 }
 
-fn deadline(at: SystemTime) -> Instant {
+fn deadline(at: SystemTime) -> Deadline {
     let left = at.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now() + left.saturating_sub(RESERVE)
+    let now = Instant::now();
+    Deadline {
+        work: now + left.saturating_sub(RESERVE),
+        release: now + left.saturating_sub(RELEASE),
+    }
 }
 
 /// The request in a REST proxy event.
@@ -128,6 +135,7 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
     Ok(ApiRequest {
         method: event.http_method,
         resource: event.resource.unwrap_or_default(),
+        path: event.path,
         path_parameters: event.path_parameters.unwrap_or_default().into_iter().collect(),
         query,
         overrides_method: headers.iter().any(|headers| headers.overrides_method),
@@ -135,7 +143,6 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         body: body(
             event.body.unwrap_or_default(),
             event.is_base64_encoded.unwrap_or_default(),
-        path: event.path,
         ),
         context: Context {
             account_id: context.account_id,
@@ -147,23 +154,24 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
         identity: Identity {
             account_id: identity.account_id,
             caller: identity.caller,
+            user: identity.user,
             user_arn: identity.user_arn,
             access_key: identity.access_key,
             organization_id: text(identity.principal_org_id),
+            cognito_authentication_type: identity.cognito_authentication_type,
             source_ip: identity.source_ip,
             user_agent: identity.user_agent,
         },
     })
 }
-            user: identity.user,
 
 /// What is read of the event. `ApiGatewayProxyRequest` would keep every header twice and, with the feature
 /// `catch-all-fields`, everything once more on the way: half of a refusal's own time.
-            cognito_authentication_type: identity.cognito_authentication_type,
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
     resource: Option<String>,
+    path: Option<String>,
     http_method: String,
     headers: Option<Headers>,
     multi_value_headers: Option<Headers>,
@@ -171,7 +179,6 @@ struct Event {
     multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
     path_parameters: Option<BTreeMap<String, String>>,
     request_context: EventContext,
-    path: Option<String>,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
 }
@@ -193,20 +200,20 @@ struct EventContext {
 struct EventIdentity {
     account_id: Option<String>,
     caller: Option<String>,
+    user: Option<String>,
     user_arn: Option<String>,
     access_key: Option<String>,
     principal_org_id: Option<Value>,
+    cognito_authentication_type: Option<String>,
     source_ip: Option<String>,
     user_agent: Option<String>,
 }
 
 fn text(value: Option<Value>) -> Option<String> {
     match value? {
-    user: Option<String>,
         Value::String(text) => Some(text),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     }
-    cognito_authentication_type: Option<String>,
 }
 
 /// The headers that are looked at, in any case; of several values the first.

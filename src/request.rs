@@ -1,6 +1,7 @@
 //! A request and an answer of this API, free of event types: what `lambda.rs` makes and everything else reads.
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// What API Gateway vouches for: the request, who signed it, and through which API it came.
 #[derive(Debug, Clone, Default)]
@@ -9,10 +10,10 @@ pub struct ApiRequest {
     pub method: String,
     /// API Gateway's resource path with templates: `/v1/clusters/{clusterIdentifier}`.
     pub resource: String,
-    /// Decoded values of the templates.
     /// The path as it was sent, not decoded: what rules of `execute-api` by path are about. Through a custom domain it
     /// begins with the base path.
     pub path: Option<String>,
+    /// Decoded values of the templates.
     pub path_parameters: Vec<(String, String)>,
     /// Decoded query parameters, every value in the order given.
     pub query: Vec<(String, Vec<String>)>,
@@ -67,19 +68,28 @@ pub struct Context {
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
     pub account_id: Option<String>,
+    /// Unique id of who signed.
     pub caller: Option<String>,
+    /// Unique id of whose policies were asked: the same.
+    pub user: Option<String>,
     pub user_arn: Option<String>,
     pub access_key: Option<String>,
     pub organization_id: Option<String>,
-    /// Unique id of who signed.
+    /// `authenticated` or `unauthenticated`, of keys that a Cognito identity pool gave.
+    pub cognito_authentication_type: Option<String>,
     pub source_ip: Option<String>,
-    /// Unique id of whose policies were asked: the same.
-    pub user: Option<String>,
     pub user_agent: Option<String>,
 }
 
-    /// `authenticated` or `unauthenticated`, of keys that a Cognito identity pool gave.
-    pub cognito_authentication_type: Option<String>,
+/// When an invocation must be through; both follow from the moment at which Lambda ends the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// AWS must have answered.
+    pub work: Instant,
+    /// The answer must be on its way, recorded or not.
+    pub release: Instant,
+}
+
 /// An answer, before it is a Lambda response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiResponse {

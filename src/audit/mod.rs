@@ -44,9 +44,9 @@ use record::{
     row::{self, Common},
 };
 
-/// An audit table that hangs must not hold a call for longer.
+/// An audit table that hangs must not hold a call for longer, nor beyond the call's own deadline.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(2_400);
-/// Shorter: by now the answer exists, and the function's own deadline is near.
+/// Shorter: by now the answer exists.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_200);
 
 /// Proof that the call is on record. Only `Audit::open` makes one.
@@ -86,7 +86,10 @@ impl Audit {
         } else {
             Stage::Read
         };
-        let by = Instant::now() + OPEN_TIMEOUT;
+        let by = entry.opened_by(OPEN_TIMEOUT);
+        if by <= Instant::now() {
+            return Err(Error::OutOfTime { sent: false });
+        }
         match self.put(clients, entry, stage, None, by).await {
             Ok(()) => Ok(Opened { _private: () }),
             Err(reason) => {
@@ -109,7 +112,7 @@ impl Audit {
         };
         // One after the other: of two rows under way the environment's last could be there and the one before it
         // not, with no row left to declare that.
-        let by = Instant::now() + CLOSE_TIMEOUT;
+        let by = entry.closed_by(CLOSE_TIMEOUT);
         let closing = self.put(clients, entry, stage, Some(outcome), by).await;
         let identified = match entry.cluster_answered() {
             Some(_) => {
@@ -136,7 +139,7 @@ impl Audit {
             tracing::info!(%event_id, operation, role, "{}", what.name());
         }
         let stage = entry.next_step(what);
-        let by = Instant::now() + CLOSE_TIMEOUT;
+        let by = entry.stepped_by(CLOSE_TIMEOUT);
         if let Err(reason) = self.put(clients, entry, stage, None, by).await {
             incomplete(entry, reason);
         }
@@ -149,7 +152,7 @@ impl Audit {
         } else {
             Stage::Refused
         };
-        let by = Instant::now() + OPEN_TIMEOUT;
+        let by = entry.closed_by(OPEN_TIMEOUT);
         self.put(clients, entry, stage, Some(outcome), by)
             .await
             .map_err(|reason| {
@@ -168,6 +171,9 @@ impl Audit {
         by: Instant,
     ) -> Result<(), &'static str> {
         let common = Common {
+        if by <= Instant::now() {
+            return Err("no time was left to write the row");
+        }
             config_hash: self.config_hash.get_or_init(|| self.config.hash()),
             retention_days: self.config.audit.retention_days,
         };

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     chain::Item,
@@ -82,7 +82,9 @@ impl Filter {
                 if Instant::now() >= deadline {
                     return end_early(events, group.from);
                 }
-                let next = merged.next(client, table).await;
+                let Ok(next) = timeout_at(deadline, merged.next(client, table)).await else {
+                    return end_early(events, group.from);
+                };
                 let Some(event) = next.map_err(|_| QueryError::Unreadable)? else {
                     break;
                 };

@@ -19,7 +19,7 @@ use crate::{
     guardrails::Facts,
     operations::Operation,
     principal::Principal,
-    request::ApiRequest,
+    request::{ApiRequest, Deadline},
     router::Call,
 };
 
@@ -188,6 +188,8 @@ pub struct Entry {
     pub event_id: Ulid,
     received: Timestamp,
     clock: Instant,
+    /// `None` of what no caller waits for.
+    deadline: Option<Deadline>,
     request_id: Option<String>,
     extended_request_id: Option<String>,
     lambda_request_id: String,
@@ -227,6 +229,7 @@ impl Entry {
             event_id: new_id(received),
             received,
             clock: Instant::now(),
+            deadline: None,
             request_id: request.context.request_id.clone(),
             extended_request_id: request.context.extended_request_id.clone(),
             lambda_request_id: lambda_request_id.to_owned(),
@@ -258,6 +261,34 @@ impl Entry {
             downstream: Vec::new(),
             steps: 0,
         }
+    }
+
+    /// Nothing of the record is waited for longer.
+    #[must_use]
+    pub fn until(mut self, deadline: Deadline) -> Entry {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Until when the opening row is waited for, at most for `patience`: without time to work it is of no use.
+    pub fn opened_by(&self, patience: Duration) -> Instant {
+        let by = Instant::now() + patience;
+        self.deadline.map_or(by, |deadline| by.min(deadline.work))
+    }
+
+    /// The same for the rows of the end, after which only the answer is left.
+    pub fn closed_by(&self, patience: Duration) -> Instant {
+        let by = Instant::now() + patience;
+        self.deadline.map_or(by, |deadline| by.min(deadline.release))
+    }
+
+    /// The same for a row in between. It takes half of what is left at most, so that something is always left for
+    /// those that follow.
+    pub fn stepped_by(&self, patience: Duration) -> Instant {
+        let now = Instant::now();
+        self.deadline.map_or(now + patience, |deadline| {
+            now + patience.min(deadline.release.saturating_duration_since(now) / 2)
+        })
     }
 
     pub fn called_by(&mut self, principal: &Principal) {
@@ -356,6 +387,15 @@ impl Entry {
     }
 }
 
+/// The number as text that sorts as numbers do: two digits as they are, and before more of them a letter that says how
+/// many (`A100`, `B1000`). Letters sort after digits, and no row of earlier versions has one here.
+fn rising(number: u32) -> String {
+    let digits = format!("{number:02}");
+    let lengths = ["", "A", "B", "C", "D", "E", "F", "G", "H"];
+    let length = lengths.get(digits.len().saturating_sub(2)).unwrap_or(&"H");
+    format!("{length}{digits}")
+}
+
 fn recording(value: &Value, recorded: &Recorded, budget: usize) -> Recording {
     within(redact(value, recorded).to_string(), budget)
 }
@@ -386,15 +426,6 @@ fn identifiers(value: impl Fn(&str) -> Option<String>) -> Vec<String> {
     .filter_map(value)
     .collect()
 }
-/// The number as text that sorts as numbers do: two digits as they are, and before more of them a letter that says how
-/// many (`A100`, `B1000`). Letters sort after digits, and no row of earlier versions has one here.
-fn rising(number: u32) -> String {
-    let digits = format!("{number:02}");
-    let lengths = ["", "A", "B", "C", "D", "E", "F", "G", "H"];
-    let length = lengths.get(digits.len().saturating_sub(2)).unwrap_or(&"H");
-    format!("{length}{digits}")
-}
-
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout_at;
 
 use super::{Gateway, Passage, Success};
 use crate::{
@@ -26,7 +27,8 @@ impl Gateway {
     ) -> Result<Success, Error> {
         passage.entry.decision = Decision::Allow;
         self.open(passage).await?;
-        let key = self.audit.cursor_key(&self.clients).await?;
+        let key = timeout_at(passage.deadline, self.audit.cursor_key(&self.clients));
+        let key = key.await.unwrap_or(Err(Error::AuditUnreadable))?;
         let question =
             Question::read(&call.input, principal, key, Timestamp::now()).map_err(Error::Validation)?;
         let page = question.filter.page(
@@ -60,8 +62,10 @@ impl Gateway {
             .get("eventId")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let rows = query::rows(self.clients.dynamodb(), self.audit.table(), id)
-            .await
+        let rows = query::rows(self.clients.dynamodb(), self.audit.table(), id);
+        let rows = timeout_at(passage.deadline, rows).await;
+        let rows = rows
+            .unwrap_or(Err(QueryError::Unreadable))
             .map_err(|_| Error::AuditUnreadable)?;
         if rows.is_empty() {
             return Err(Error::NotFound(format!(

@@ -3,6 +3,7 @@
 
 mod hanging;
 mod kinds;
+mod last_seconds;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -180,8 +181,12 @@ impl Bench {
 }
 
 async fn call(gateway: &Gateway, plan: Plan, event: &Value) -> Answer {
+    call_within(gateway, plan, event, Duration::from_secs(28)).await
+}
+
+async fn call_within(gateway: &Gateway, plan: Plan, event: &Value, left: Duration) -> Answer {
     let id = lambda_id(plan.call);
-    let invoked = invoke_as(&id, gateway, event, Duration::from_secs(28));
+    let invoked = invoke_as(&id, gateway, event, left);
     answer(&PLAN.scope(Arc::new(plan), invoked).await.unwrap())
 }
 

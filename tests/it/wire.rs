@@ -3,9 +3,12 @@
 //! It takes the place of the SDK's connector, so everything above it is the product. Which call of a test a request
 //! is for is known from the task that sends it.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use aws_smithy_runtime_api::{
@@ -42,6 +45,9 @@ pub struct Plan {
     pub table: Vec<TableFault>,
     pub panic: Option<Service>,
     pub death: Option<Death>,
+    /// How long PCS's answers take, and IAM's.
+    pub pcs_takes: Duration,
+    pub iam_takes: Duration,
     /// Told when the environment has died: the call's future must then be dropped.
     pub died: Notify,
 }
@@ -111,6 +117,8 @@ pub enum TableEffect {
     Refuse(&'static str),
     /// No answer, ever; nothing is written.
     Hang,
+    /// The row is written, and told so late.
+    Slow(Duration),
     /// The connection ends; nothing is written.
     DropBefore,
     /// The connection ends; the row is written.
@@ -235,10 +243,11 @@ impl HttpConnector for Connector {
             Service::Pcs => {
                 let body = serde_json::from_slice(&bytes).unwrap();
                 self.wire.note(plan.as_ref(), What::Pcs { action, body });
+                let takes = plan.as_ref().map(|plan| plan.pcs_takes).unwrap_or_default();
                 let dies = plan.filter(|plan| plan.death == Some(Death::Asked));
                 let sent = self.inner.call(request);
                 HttpConnectorFuture::new(async move {
-                    let answer = sent.await;
+                    let answer = late(sent, takes).await;
                     die(dies).await;
                     answer
                 })
@@ -247,7 +256,8 @@ impl HttpConnector for Connector {
                 let form = String::from_utf8(bytes).unwrap();
                 let action = form_value(&form, "Action").unwrap_or_default();
                 self.wire.note(plan.as_ref(), What::Iam { action, form });
-                self.inner.call(request)
+                let takes = plan.map(|plan| plan.iam_takes).unwrap_or_default();
+                HttpConnectorFuture::new(late(self.inner.call(request), takes))
             }
         }
     }
@@ -271,7 +281,9 @@ impl Connector {
         let dies_before = death(Death::Closing, Rows::Closing);
         let dies_after = death(Death::Opened, Rows::Opening).or_else(|| death(Death::Closed, Rows::Closing));
         let written = match effect {
-            None | Some(TableEffect::DropAfter | TableEffect::FailAfter(_)) => Some(self.inner.call(request)),
+            None | Some(TableEffect::DropAfter | TableEffect::FailAfter(_) | TableEffect::Slow(_)) => {
+                Some(self.inner.call(request))
+            }
             Some(_) => None,
         };
         let wire = self.wire.clone();
@@ -288,6 +300,10 @@ impl Connector {
             die(dies_after).await;
             match effect {
                 None => Ok(answer.unwrap()),
+                Some(TableEffect::Slow(takes)) => {
+                    tokio::time::sleep(takes).await;
+                    Ok(answer.unwrap())
+                }
                 Some(TableEffect::Refuse(code)) => Ok(exception(400, code)),
                 Some(TableEffect::FailAfter(code)) => Ok(exception(500, code)),
                 Some(TableEffect::Lie(body)) => Ok(response(200, body.to_owned())),
@@ -298,6 +314,15 @@ impl Connector {
             }
         })
     }
+}
+
+async fn late<T>(answer: impl Future<Output = T>, takes: Duration) -> T {
+    let answer = answer.await;
+    // Even a sleep of no time lasts until the next millisecond.
+    if !takes.is_zero() {
+        tokio::time::sleep(takes).await;
+    }
+    answer
 }
 
 /// The effect of the first fault that is left for such a row.

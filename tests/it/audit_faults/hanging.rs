@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The emulators, asked without a network; and a table that takes every row.
 #[derive(Debug, Clone)]
-struct Inside {
+pub(super) struct Inside {
     pcs: Pcs,
     iam: iam_emulator::Emulator,
     urls: [String; 2],
@@ -105,13 +105,19 @@ struct Waited {
     wire: Wire,
 }
 
+impl Inside {
+    pub(super) fn wire(world: &World) -> Wire {
+        let inside = Inside {
+            pcs: Pcs(world.stack.pcs_emulator.clone()),
+            iam: world.stack.iam_emulator.clone(),
+            urls: [world.stack.pcs.clone(), world.stack.iam.clone()],
+        };
+        Wire::over(SharedHttpClient::new(inside), world)
+    }
+}
+
 async fn waited(world: &World, kind: &Kind, at: Rows) -> Waited {
-    let inside = Inside {
-        pcs: Pcs(world.stack.pcs_emulator.clone()),
-        iam: world.stack.iam_emulator.clone(),
-        urls: [world.stack.pcs.clone(), world.stack.iam.clone()],
-    };
-    let wire = Wire::over(SharedHttpClient::new(inside), world);
+    let wire = Inside::wire(world);
     let gateway = wire.gateway(world);
     let logs = Logs::at(LevelFilter::INFO);
     let plan = Plan {
