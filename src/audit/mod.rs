@@ -1,9 +1,10 @@
 //! Who did what, decided how, with which outcome: one append-only record per call.
 //!
 //! The record is written ahead. A mutation leaves RECEIVED before anything happens and COMPLETE afterwards. A read
-//! leaves one row, READ, before PCS is asked; only if it then fails a COMPLETE row follows with the truth, so a READ
-//! row alone means that the answer was released. A call refused before any AWS call leaves one COMPLETE row. A
-//! record that cannot be opened refuses the call; one that cannot be closed never changes the answer.
+//! leaves one row, READ, before PCS is asked; only if it then fails a COMPLETE row follows with the truth. A READ row
+//! alone was answered, or its function ended before that: then it is the last of its chain. A call refused before any
+//! AWS call leaves one COMPLETE row. A record that cannot be opened refuses the call; one that cannot be closed never
+//! changes the answer.
 //!
 //! Rows are linked into a chain (`chain.rs`), and hours are summed up (`digest.rs`), so that `pcs-api-audit verify`
 //! can prove that nothing was changed or taken away.
@@ -170,10 +171,10 @@ impl Audit {
         outcome: Option<&Outcome>,
         by: Instant,
     ) -> Result<(), &'static str> {
-        let common = Common {
         if by <= Instant::now() {
             return Err("no time was left to write the row");
         }
+        let common = Common {
             config_hash: self.config_hash.get_or_init(|| self.config.hash()),
             retention_days: self.config.audit.retention_days,
         };

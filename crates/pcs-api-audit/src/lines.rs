@@ -12,10 +12,10 @@ use crate::{
 pub fn call(row: &Item) -> String {
     let text = |name: &str| plain::text(row, name).map(column);
     let status = row.get("httpStatus").and_then(|status| status.as_n().ok());
-    // A read has no closing row unless it failed.
+    // A read has no closing row unless it failed, and none either if its function died.
     let status = match (status, plain::text(row, "stage")) {
         (Some(status), _) => column(status),
-        (None, Some("READ")) => "200".to_owned(),
+        (None, Some("READ")) => "read".to_owned(),
         (None, Some("RECEIVED")) => "open".to_owned(),
         (None, _) => "-".to_owned(),
     };
