@@ -14,7 +14,7 @@ use pcs_api::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, event, plain_item, with_body};
+use crate::world::{World, called_by, event, plain_item, with_body};
 
 #[tokio::test]
 async fn a_mutation_is_on_record_before_and_after() {
@@ -153,9 +153,12 @@ async fn the_shared_secret_is_answered_and_nowhere_written() {
 #[tokio::test]
 async fn hostile_strings_stay_in_one_row_of_bounded_size() {
     let world = World::start().await;
-    let mut request = event("list-clusters");
+    let mut request = called_by(
+        event("list-clusters"),
+        "AROADBQP57FF2AEXAMPLE",
+        "quote\"\nnewline",
+    );
     request["requestContext"]["identity"]["userAgent"] = json!("\"\n\u{0}é".repeat(100_000));
-    request["requestContext"]["identity"]["caller"] = json!("AROADBQP57FF2AEXAMPLE:quote\"\nnewline");
     assert_eq!(world.send(&request).await.status, 200);
     let rows = world.rows().await;
     assert_eq!(rows.len(), 1);
