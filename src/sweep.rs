@@ -13,6 +13,8 @@ mod reach;
 mod round;
 mod unused;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use reach::Reads;
 use serde::Serialize;
@@ -27,7 +29,7 @@ use crate::{
     error::Error,
     gateway::Gateway,
     metrics::{self, Metric},
-    request::ApiRequest,
+    request::{ApiRequest, Deadline},
 };
 
 /// No function runs longer; a record still open by then has lost its call.
@@ -37,6 +39,8 @@ const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// A run that follows closely on the one that closed an hour does not sum it up yet: what was written has to reach the
 /// index first.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(75);
+/// What is left after the deadline for the last rows.
+const CLOSING: Duration = Duration::from_secs(1);
 /// What is so far behind is told as a fault.
 const LATE_AFTER: SignedDuration = SignedDuration::from_hours(26);
 
@@ -121,7 +125,11 @@ impl Gateway {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Report, Error> {
-        let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id, now);
+        let release = deadline + CLOSING;
+        let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id, now).until(Deadline {
+            work: deadline,
+            release,
+        });
         entry.task = Some("Sweep");
         entry.decision = Decision::Allow;
         let opened = self.audit.open(&self.clients, &entry).await?;

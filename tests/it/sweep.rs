@@ -1,5 +1,6 @@
 //! The scheduled sweep, invoked as EventBridge invokes it.
 
+mod runs;
 mod walk;
 
 use std::{collections::HashMap, time::Duration};
