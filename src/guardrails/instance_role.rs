@@ -49,11 +49,17 @@ impl RoleFacts {
 }
 
 /// Every rule for letting nodes run with this profile, with what breaks it. Rules for the role are not asked when
-/// it is not clear which role is meant.
+/// it is not clear which role is meant, nor of a role that no node can ever run with: what breaks them would tell any
+/// caller the policies of any role in the account.
 pub fn checks(policy: &Policy, requested: &str, found: Option<&ProfileFacts>) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(role) = identify(policy, requested, found, &mut checks) {
-        checks.push(Check::new("role-name", name_rule(role)));
+        let misnamed = name_rule(role);
+        let is_candidate = misnamed.is_none();
+        checks.push(Check::new("role-name", misnamed));
+        if !is_candidate {
+            return checks;
+        }
         checks.push(Check::new("trust-policy", trust_rule(role, &policy.partition)));
         checks.push(Check::new("permissions-boundary", boundary_rule(policy, role)));
         checks.push(Check::new("allowlist", allowlist_rule(policy, role)));

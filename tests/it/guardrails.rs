@@ -84,7 +84,7 @@ async fn every_violation_is_reported_at_once() {
     )])
     .await;
     world.cluster().await;
-    let role = Role::new("worst")
+    let role = Role::new("AWSPCS-worst")
         .attach("arn:aws:iam::aws:policy/AdministratorAccess")
         .attach("arn:aws:iam::aws:policy/PowerUserAccess")
         .inline(
@@ -94,17 +94,55 @@ async fn every_violation_is_reported_at_once() {
         .trust(json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}));
     let seed = Seed::new()
         .role(role)
-        .instance_profile(InstanceProfile::new("worst").role("worst"));
+        .instance_profile(InstanceProfile::new("AWSPCS-worst").role("AWSPCS-worst"));
     world.stack.iam_emulator.seed(seed).unwrap();
     let expected = [
-        "role-name",
         "trust-policy",
         "permissions-boundary",
         "allowlist",
         "allowlist",
         "inline-policy",
     ];
-    check_denied(&world, &create_with(&profile("worst")), &expected).await;
+    check_denied(&world, &create_with(&profile("AWSPCS-worst")), &expected).await;
+}
+
+/// Whoever names the profile of any other role of the account is told that it is not one, and nothing of its policies.
+#[tokio::test]
+async fn a_role_that_no_node_can_have_keeps_its_policies_to_itself() {
+    let world = World::start().await;
+    world.node_group().await;
+    let document = json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
+    let seed = Seed::new()
+        .role(
+            Role::new("payroll")
+                .attach("arn:aws:iam::aws:policy/AdministratorAccess")
+                .attach("arn:aws:iam::123456789012:policy/telling-name")
+                .boundary(Some("arn:aws:iam::123456789012:policy/telling-bound"))
+                .inline("telling-inline", document)
+                .trust(
+                    json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}),
+                ),
+        )
+        .instance_profile(InstanceProfile::new("payroll").role("payroll"));
+    world.stack.iam_emulator.seed(seed).unwrap();
+    let update = with_body(
+        event("update-compute-node-group"),
+        json!({"iamInstanceProfileArn": profile("payroll")}),
+    );
+    for request in [create_with(&profile("payroll")), update] {
+        for dryrun in [false, true] {
+            let request = if dryrun {
+                with_query(request.clone(), &[("dryrun", "true")])
+            } else {
+                request.clone()
+            };
+            let answer = check_denied(&world, &request, &["role-name"]).await;
+            let told = answer.body.to_string();
+            for secret in ["telling", "Administrator", "trust", "inline"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
