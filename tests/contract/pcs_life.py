@@ -30,6 +30,21 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 ACCOUNT = "123456789012"
 PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/aws-pcs/nodes"
 
+# A profile of the account that PCS does not see, and what the emulator can be told to say of it: error and words.
+UNSEEN_PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/aws-pcs/unseen"
+UNSEEN_PROFILES = {
+    "denied": ("AccessDeniedException", f"The instance profile {UNSEEN_PROFILE} doesn't pass iam:PassRole verification"),
+    "name": ("ValidationException", "Invalid IAM Instance Profile name"),
+    "name-value": ("ValidationException", "Value (unseen) for parameter iamInstanceProfile.name is invalid. "
+                                          "Invalid IAM Instance Profile name"),
+    "arn-value": ("ValidationException", f"Value ({UNSEEN_PROFILE}) for parameter iamInstanceProfile.arn is invalid. "
+                                         "Invalid IAM Instance Profile ARN"),
+    "auto-scaling": ("ValidationException", "Invalid IamInstanceProfile: unseen"),
+    "role": ("ValidationException", "The role ARN is invalid"),
+    "field": ("ValidationException", "1 validation error detected: Value at 'iamInstanceProfileArn': is invalid"),
+    "not-found": ("ResourceNotFoundException", "The instance profile unseen was not found"),
+}
+
 # Answers of the layers in front of PCS, which no PCS shape models.
 UNMODELLED = {"InvalidToken", "SerializationException", "UnknownOperationException",
               "MissingAuthenticationToken", "IncompleteSignature", "InvalidSignatureException",

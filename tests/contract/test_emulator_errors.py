@@ -15,7 +15,8 @@ import botocore
 import botocore.exceptions
 import pytest
 
-from pcs_life import PROFILE, ROOT, client, cluster_input, conforms, emulator, group_input
+from pcs_life import (PROFILE, ROOT, UNSEEN_PROFILE, UNSEEN_PROFILES, client, cluster_input, conforms, emulator,
+                      group_input)
 
 TABLE = ROOT / "docs" / "emulator-coverage.md"
 SERVICE = boto3.client("pcs", region_name="us-east-1").meta.service_model
@@ -42,10 +43,20 @@ PCS's shapes allow it, the text beside them does not. Each is refused with `Vali
 `test_refused_by_text[<refused>-<operation>]`, by CreateComputeNodeGroup and UpdateComputeNodeGroup.
 """
 
+UNSEEN_HEADING = """\
+## What is said of an instance profile that PCS does not see yet
+
+AWS documents the first. The others are EC2's and Auto Scaling's, whom PCS asks, by `test_refused_unseen_profile`; with
+`fails-later` the call is taken and the group ends in `CREATE_FAILED`
+(`test_a_profile_that_is_not_seen_may_fail_later`).
+"""
+
 # Operation and outcome -> the test that produced it, filled by the tests.
 PRODUCED = {}
 # Refused by text and operation -> the field that the answer named, filled by the tests.
 PRODUCED_BY_TEXT = {}
+# Switch -> error and message, filled by the tests.
+PRODUCED_UNSEEN = {}
 
 
 def produced(operation, outcome):
@@ -365,11 +376,27 @@ def test_refused_by_text(world, operation, refused):
     world.call(operation, group)
 
 
+@pytest.mark.parametrize("unseen", UNSEEN_PROFILES)
+def test_refused_unseen_profile(unseen):
+    error, words = UNSEEN_PROFILES[unseen]
+    with emulator("--instance-profile", PROFILE, "--unseen-profiles", unseen) as running:
+        pcs = client(running.url)
+        pcs.create_cluster(**cluster_input())
+        running.settle()
+        with pytest.raises(getattr(pcs.exceptions, error)) as caught:
+            pcs.create_compute_node_group(**group_input("demo", iamInstanceProfileArn=UNSEEN_PROFILE))
+        answer = caught.value.response
+        assert answer["message"] == words
+        shape = SERVICE.shape_for(error)
+        conforms(shape, {name: answer[name] for name in shape.members if name in answer})
+    PRODUCED_UNSEEN[unseen] = error, words
+
+
 def test_the_coverage_table_is_whole_and_current():
     """Last: it shows what the tests above produced. An outdated table is written anew, for the next run to pass."""
     expected = {(operation, outcome) for operation in OPERATIONS for outcome in ["success", *MODELLED[operation]]}
     by_text = {(refused, operation) for refused in TEXT for operation in WITH_HEALTH}
-    assert (set(PRODUCED), set(PRODUCED_BY_TEXT)) == (expected, by_text), \
+    assert (set(PRODUCED), set(PRODUCED_BY_TEXT)) == (expected, by_text) and set(PRODUCED_UNSEEN) == set(UNSEEN_PROFILES), \
         "run this file as a whole; otherwise an outcome has no test"
     shown = table()
     if not TABLE.exists() or TABLE.read_text() != shown:
@@ -391,5 +418,7 @@ def table():
     for refused in TEXT:
         [field] = {PRODUCED_BY_TEXT[refused, operation] for operation in WITH_HEALTH}
         lines.append(f"| {refused} | `{field}` |")
+    lines += ["", *UNSEEN_HEADING.splitlines(), "", "| `--unseen-profiles` | error | message |", "|---|---|---|"]
+    lines += [f"| `{unseen}` | {error} | {words} |" for unseen, (error, words) in PRODUCED_UNSEEN.items()]
     lines.append("")
     return "\n".join(lines)

@@ -15,7 +15,8 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from pcs_life import KEY, PROFILE, SECRET, client, cluster_input, emulator, group_input, program
+from pcs_life import (KEY, PROFILE, SECRET, UNSEEN_PROFILE, UNSEEN_PROFILES, client, cluster_input, emulator, group_input,
+                      program)
 
 # Flags given to an emulator by some test of this file.
 TRIED = set()
@@ -67,6 +68,38 @@ def test_statuses(flags, statuses):
 
 
 DENIED, ABSENT = "AccessDeniedException", "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize("flags", [(), *(("--unseen-profiles", value) for value in UNSEEN_PROFILES)])
+def test_words_for_a_profile_that_is_not_seen(flags):
+    expected, words = UNSEEN_PROFILES[flags[1] if flags else "denied"]
+    with started("--instance-profile", PROFILE, *flags) as running:
+        pcs = with_demo(running)
+        pcs.create_compute_node_group(**group_input("demo"))
+        running.settle()
+        group = {"clusterIdentifier": "demo", "computeNodeGroupIdentifier": "nodes"}
+        for call, parameters in [
+                (pcs.create_compute_node_group, group_input("demo", "more", iamInstanceProfileArn=UNSEEN_PROFILE)),
+                (pcs.update_compute_node_group, {**group, "iamInstanceProfileArn": UNSEEN_PROFILE})]:
+            with pytest.raises(botocore.exceptions.ClientError) as caught:
+                call(**parameters)
+            error = caught.value.response["Error"]
+            assert (error["Code"], error["Message"]) == (expected, words)
+        # One of another account is never "not seen yet".
+        foreign = f"arn:aws:iam::999999999999:{UNSEEN_PROFILE.split(':')[5]}"
+        assert code(pcs.create_compute_node_group,
+                    **group_input("demo", "more", iamInstanceProfileArn=foreign)) == DENIED
+
+
+def test_a_profile_that_is_not_seen_may_fail_later():
+    with started("--instance-profile", PROFILE, "--unseen-profiles", "fails-later") as running:
+        pcs = with_demo(running)
+        pcs.create_compute_node_group(**group_input("demo", iamInstanceProfileArn=UNSEEN_PROFILE))
+        running.settle()
+        found = pcs.get_compute_node_group(clusterIdentifier="demo", computeNodeGroupIdentifier="nodes")
+        found = found["computeNodeGroup"]
+        assert found["status"] == "CREATE_FAILED" and found["iamInstanceProfileArn"] == UNSEEN_PROFILE
+        assert "iamInstanceProfile" in found["errorInfo"][0]["message"]
 
 
 @pytest.mark.parametrize(("flags", "cluster", "queue"), [

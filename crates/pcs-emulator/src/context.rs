@@ -35,7 +35,18 @@ pub(crate) struct Draft {
     pub(crate) controller: Option<Controller>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The same call, whose transition fails with this, unless a test ordered another failure.
+    pub(crate) fn failing<'b>(&self, failure: Option<&'b ErrorInfo>) -> Context<'b>
+    where
+        'a: 'b,
+    {
+        Context {
+            failure: self.failure.or(failure),
+            ..*self
+        }
+    }
+
     /// The cluster an identifier names in this account and Region.
     pub(crate) fn cluster<'r>(
         &self,

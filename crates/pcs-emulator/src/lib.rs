@@ -20,6 +20,7 @@ mod error;
 mod faults;
 mod gres;
 mod health_checks;
+mod instance_profile;
 mod job_submit_plugins;
 mod lifecycle;
 mod model;
@@ -51,6 +52,6 @@ pub use options::Credentials;
 pub use options::{
     ClosedRegion, DeletedIds, EmptySettings, GroupNames, HttpStatuses, InstanceProfiles, ListOrder, Options,
     PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames,
-    UnsetDefaults,
+    UnseenProfiles, UnsetDefaults,
 };
 pub use wire::Reply;

@@ -14,7 +14,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use pcs_emulator::{
     ClosedRegion, Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses,
     InstanceProfiles, ListOrder, Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse,
-    UnknownIds, UnknownNames, UnsetDefaults,
+    UnknownIds, UnknownNames, UnseenProfiles, UnsetDefaults,
 };
 use tokio::net::TcpListener;
 
@@ -35,6 +35,9 @@ Usage: pcs-emulator [OPTIONS]
   --verify-signatures FILE    verify signatures with the keys in FILE: JSON, access key id -> secret
   --default-region NAME       Region of requests without one [us-east-1]
   --instance-profile ARN      only profiles named so pass iam:PassRole; repeatable [any of the account]
+  --unseen-profiles denied|name|name-value|arn-value|auto-scaling|role|field|not-found|fails-later
+                              what is said of profiles of the account that do not pass; fails-later takes
+                              the call and lets it end in CREATE_FAILED or UPDATE_FAILED [denied]
   --unknown-ids cluster-denied|denied|not-found
                               answer to ids never issued [cluster-denied]
   --deleted-ids not-found|as-unknown
@@ -161,8 +164,9 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
     Ok(())
 }
 
-const ASSUMPTIONS: [&str; 13] = [
+const ASSUMPTIONS: [&str; 14] = [
     "http-statuses",
+    "unseen-profiles",
     "unknown-ids",
     "deleted-ids",
     "unknown-names",
@@ -182,6 +186,7 @@ fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), 
     match (flag, value) {
         ("http-statuses", "documented") => options.http_statuses = HttpStatuses::Documented400,
         ("http-statuses", "smithy") => options.http_statuses = HttpStatuses::Smithy,
+        ("unseen-profiles", value) => options.unseen_profiles = unseen_profiles(value)?,
         ("unknown-ids", "cluster-denied") => options.unknown_ids = UnknownIds::ClusterDenied,
         ("unknown-ids", "denied") => options.unknown_ids = UnknownIds::Denied,
         ("unknown-ids", "not-found") => options.unknown_ids = UnknownIds::NotFound,
@@ -210,6 +215,21 @@ fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), 
         _ => return Err(format!("--{flag} does not take `{value}`").into()),
     }
     Ok(())
+}
+
+fn unseen_profiles(value: &str) -> Result<UnseenProfiles, lexopt::Error> {
+    Ok(match value {
+        "denied" => UnseenProfiles::Denied,
+        "name" => UnseenProfiles::Name,
+        "name-value" => UnseenProfiles::NameValue,
+        "arn-value" => UnseenProfiles::ArnValue,
+        "auto-scaling" => UnseenProfiles::AutoScaling,
+        "role" => UnseenProfiles::Role,
+        "field" => UnseenProfiles::Field,
+        "not-found" => UnseenProfiles::NotFound,
+        "fails-later" => UnseenProfiles::FailsLater,
+        _ => return Err(format!("--unseen-profiles does not take `{value}`").into()),
+    })
 }
 
 /// Keys from a file and not from the command line, which everybody on the machine can read.

@@ -10,6 +10,7 @@ use crate::defaults;
 use crate::error::{Error, FieldErrors, Subject};
 use crate::gres;
 use crate::health_checks;
+use crate::instance_profile;
 use crate::settings::{self, Surroundings, is_at_least, needs_version};
 use crate::state::{Kind, Region, Resource, Status, text_at, value_at};
 
@@ -175,26 +176,13 @@ fn check_in_cluster(cluster: &Resource, after: &Map<String, Value>, cx: &Context
     errors.into_result()
 }
 
-/// PCS passes the profile's role to EC2; who may not pass it is refused before anything is looked up
-/// (AWS's smoke test `InstanceArnSuccess` names a cluster that does not exist).
-pub(crate) fn check_profile(cx: &Context<'_>, input: &Map<String, Value>) -> Result<(), Error> {
-    let Some(arn) = text_at(input, &["iamInstanceProfileArn"]) else {
-        return Ok(());
-    };
-    if cx.options.instance_profiles.passes(arn, cx.account) {
-        return Ok(());
-    }
-    Err(Error::AccessDenied(format!(
-        "The instance profile {arn} doesn't pass iam:PassRole verification"
-    )))
-}
-
 pub(crate) fn create(
     cx: &Context<'_>,
     region: &mut Region,
     input: &Map<String, Value>,
 ) -> Result<Value, Error> {
-    check_profile(cx, input)?;
+    let unseen = instance_profile::check(cx, input)?;
+    let cx = &cx.failing(unseen.as_ref());
     let cluster = cx.cluster(region, input)?.clone();
     let mut members = kept_members(input, &["computeNodeGroupName"]);
     check_in_cluster(&cluster, &members, cx)?;
@@ -289,7 +277,8 @@ pub(crate) fn update(
     region: &mut Region,
     input: &Map<String, Value>,
 ) -> Result<Value, Error> {
-    check_profile(cx, input)?;
+    let unseen = instance_profile::check(cx, input)?;
+    let cx = &cx.failing(unseen.as_ref());
     let cluster = cx.cluster(region, input)?.clone();
     let identifier = text(input, "computeNodeGroupIdentifier");
     let group = cx

@@ -31,6 +31,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// Which instance profiles pass PCS's `iam:PassRole` check.
     pub instance_profiles: InstanceProfiles,
+    /// What is said of a profile of the caller's account that does not pass.
+    pub unseen_profiles: UnseenProfiles,
     /// The answer to an id that was never issued.
     pub unknown_ids: UnknownIds,
     /// The answer to the id of a resource that existed and is gone.
@@ -85,6 +87,7 @@ impl Default for Options {
             #[cfg(feature = "signatures")]
             credentials: None,
             instance_profiles: InstanceProfiles::Any,
+            unseen_profiles: UnseenProfiles::Denied,
             unknown_ids: UnknownIds::ClusterDenied,
             deleted_ids: DeletedIds::NotFound,
             unknown_names: UnknownNames::NotFound,
@@ -279,6 +282,30 @@ pub enum ListOrder {
     #[default]
     OldestFirst,
     NewestFirst,
+}
+
+/// What is said of an instance profile of the caller's account that PCS does not see, or may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum UnseenProfiles {
+    /// `AccessDeniedException`, the one that AWS documents.
+    #[default]
+    Denied,
+    /// `ValidationException` with EC2's sentence about the name alone.
+    Name,
+    /// With EC2's sentence about the value of `iamInstanceProfile.name`.
+    NameValue,
+    /// With EC2's sentence about the value of `iamInstanceProfile.arn`.
+    ArnValue,
+    /// With Auto Scaling's sentence.
+    AutoScaling,
+    /// With a sentence about the role.
+    Role,
+    /// With the member in `fieldList`.
+    Field,
+    /// `ResourceNotFoundException`.
+    NotFound,
+    /// The call is taken, and its transition ends in `CREATE_FAILED` or `UPDATE_FAILED`.
+    FailsLater,
 }
 
 /// Which instance profiles PCS may pass to EC2. A profile of another account never passes.

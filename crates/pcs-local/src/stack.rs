@@ -52,6 +52,8 @@ pub struct Options {
     pub transition: Duration,
     /// How long PCS does not see an instance profile that was just made.
     pub iam_propagation: Duration,
+    /// What PCS says of it meanwhile.
+    pub unseen_profiles: pcs_emulator::UnseenProfiles,
     /// More access keys than the built-in ones.
     pub credentials: Option<PathBuf>,
     /// File that every answer of PCS is added to, for checking them all against PCS's model.
@@ -75,6 +77,7 @@ impl Default for Options {
             data_dir: None,
             transition: Duration::from_secs(2),
             iam_propagation: Duration::ZERO,
+            unseen_profiles: pcs_emulator::UnseenProfiles::default(),
             credentials: None,
             pcs_record: None,
             function_timeout: Duration::from_secs(28),
@@ -301,6 +304,7 @@ fn pcs_emulator(
         instance_profiles: pcs_emulator::InstanceProfiles::Known(Arc::new(move |arn| {
             iam.instance_profile_exists(arn)
         })),
+        unseen_profiles: options.unseen_profiles,
         ..pcs_emulator::Options::default()
     })
     .map_err(|error| StartError::Emulator(error.to_string()))
