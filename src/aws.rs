@@ -4,6 +4,8 @@
 //! shared HTTP client means one connection pool and one reading of the trusted certificates. Timeouts are the
 //! clients'; the caller's deadline is applied by whoever calls.
 
+mod connections;
+
 use std::{sync::OnceLock, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -15,14 +17,15 @@ use aws_smithy_runtime_api::client::{behavior_version::BehaviorVersion, http::Sh
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
 
+use self::connections::Connections;
 use crate::{
     config::{AwsConfig, Trust},
     iam::whole_answers::WholeAnswers,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection may die while the environment is frozen between calls. The SDK retries on the next one, but a
-/// connection known to be old is better not used at all.
+/// A connection may die while the environment is frozen between calls. One that is known to be old is not used at all;
+/// what happens when a younger one is dead says `connections.rs`.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -172,6 +175,11 @@ pub fn http_client() -> SharedHttpClient {
 /// HTTP/1.1 and, for `https` endpoints only, rustls on ring. The trusted certificates are read when the first call
 /// is made, whatever its endpoint.
 fn client(trust: Trust) -> SharedHttpClient {
+    SharedHttpClient::new(Connections::new(move || pool(trust)))
+}
+
+/// A connector with a pool of its own.
+fn pool(trust: Trust) -> SharedHttpClient {
     let http = Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .pool_idle_timeout(POOL_IDLE);

@@ -23,6 +23,7 @@ mod audit_queries;
 mod audit_storm;
 mod audit_units;
 mod callers;
+mod dead_connections;
 mod digest;
 mod faults;
 mod fips;
