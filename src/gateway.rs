@@ -236,25 +236,28 @@ impl Gateway {
         (facts, iam_calls)
     }
 
-    /// Check and use are two moments; what was decided on is read once more, and a difference is put on record. The
-    /// answer stays the truth about what PCS did.
+    /// Check and use are two moments; what was decided on is read once more, and a difference is put on record: what
+    /// is there now in the step's row, what was decided on in the closing one. The answer stays the truth about what
+    /// PCS did.
     async fn recheck(&self, before: Facts, passage: &mut Passage) {
         let (Facts::Profile { requested, .. }, Some(opened)) = (&before, &passage.opened) else {
             return;
         };
         let (after, mut iam_calls) = self.inspect(requested, passage.deadline).await;
-        passage.entry.downstream.append(&mut iam_calls);
+        let entry = &mut passage.entry;
+        entry.downstream.append(&mut iam_calls);
         let step = match after {
             Some(after) if after == before => return,
             Some(after) => {
-                passage.entry.inspected = after;
+                entry.violations = guardrails::violations_of(&self.config.policy, &after);
+                entry.inspected = after;
                 Step::GuardrailDrift
             }
             None => Step::GuardrailRecheckFailed,
         };
-        self.audit
-            .step(&self.clients, &mut passage.entry, step, opened)
-            .await;
+        self.audit.step(&self.clients, entry, step, opened).await;
+        entry.violations.clear();
+        entry.inspected = before;
     }
 
     /// Opens the record once.

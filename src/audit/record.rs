@@ -134,6 +134,15 @@ impl Stage {
         }
     }
 
+    /// Whether this row shows what a role was, or what it became.
+    fn compares_roles(self) -> bool {
+        match self {
+            Stage::Step { what, .. } => what == Step::GuardrailDrift,
+            Stage::Complete | Stage::Panic | Stage::Identified => true,
+            Stage::Read | Stage::Received | Stage::Refused => false,
+        }
+    }
+
     /// Whether this row is the one that lists show.
     fn is_listed(self) -> bool {
         match self {
@@ -215,6 +224,8 @@ pub struct Entry {
     pub node_role: Option<String>,
     /// What the decision was about.
     pub inspected: Facts,
+    /// Whether that changed afterwards, or had changed when a sweep looked.
+    pub drifted: bool,
     pub decision: Decision,
     pub violations: Vec<crate::error::Violation>,
     pub downstream: Vec<Downstream>,
@@ -256,6 +267,7 @@ impl Entry {
             task: None,
             node_role: None,
             inspected: Facts::NotNeeded,
+            drifted: false,
             decision: Decision::Error,
             violations: Vec::new(),
             downstream: Vec::new(),
@@ -346,6 +358,7 @@ impl Entry {
     }
 
     /// The cluster that the call is about, by the name or id that the caller used.
+        self.drifted |= what == Step::GuardrailDrift;
     pub fn cluster(&self) -> Option<&str> {
         self.identifiers.first().map(|identifier| cluster_of(identifier))
     }

@@ -216,6 +216,17 @@ fn verdict(checks: Vec<Check>) -> Result<Vec<&'static str>, Denial> {
     }
 }
 
+/// What stands against nodes running with this profile, whoever asks for it.
+pub fn violations_of(policy: &Policy, facts: &Facts) -> Vec<Violation> {
+    match facts {
+        Facts::NotNeeded => Vec::new(),
+        Facts::Profile { requested, found } => instance_role::checks(policy, requested, found.as_ref())
+            .into_iter()
+            .flat_map(|check| check.violations)
+            .collect(),
+    }
+}
+
 fn checks(policy: &Policy, action: Action, call: &Call, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     if action == Action::RegisterComputeNodeGroupInstance {

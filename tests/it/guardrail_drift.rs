@@ -190,10 +190,11 @@ async fn whatever_changes_between_check_and_use_is_on_record() {
         assert_eq!(trace.rows[1]["step"], "GUARDRAIL_DRIFT", "{what}");
         assert_eq!(trace.rows[2]["decision"], "ALLOW", "{what}");
         assert_eq!(
-            role_ids(&trace)[1],
-            role_after,
-            "{what}: the row shows what is there now"
+            role_ids(&trace)[1..],
+            [role_after, Some(first)],
+            "{what}: the step shows what is there now, the closing row what was decided on"
         );
+        shows_both(&trace, what);
         assert!(
             trace
                 .iam
@@ -205,18 +206,61 @@ async fn whatever_changes_between_check_and_use_is_on_record() {
     }
 }
 
+/// What is there now with its policies and what stands against it, in the step; what was decided on in the closing row.
+fn shows_both(trace: &Trace, what: &str) {
+    let (step, closing) = (&trace.rows[1], &trace.rows[2]);
+    assert_eq!(
+        closing["inspected"]["attachedPolicies"],
+        json!([NODE_POLICY]),
+        "{what}"
+    );
+    assert_eq!(closing["inspected"]["inlinePolicies"], json!([]), "{what}");
+    assert_eq!(closing.get("violations"), None, "{what}: it was allowed");
+    let now = &step["inspected"];
+    let (attached, inline) = match what {
+        "a policy attached" => (
+            json!([
+                "arn:aws:iam::aws:policy/AWSPCSComputeNodePolicy",
+                "arn:aws:iam::aws:policy/AdministratorAccess"
+            ]),
+            json!([]),
+        ),
+        "a policy detached" => (json!([]), json!([])),
+        "an inline policy" => (json!([NODE_POLICY]), json!(["all"])),
+        "emptied" => (Value::Null, Value::Null),
+        _ => (json!([NODE_POLICY]), json!([])),
+    };
+    assert_eq!(
+        (&now["attachedPolicies"], &now["inlinePolicies"]),
+        (&attached, &inline),
+        "{what}"
+    );
+    let violations = step["violations"].as_array().map_or(&[][..], Vec::as_slice);
+    let broken: Vec<&str> = violations
+        .iter()
+        .map(|violation| violation["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(broken, rules_broken_by(what), "{what}");
+}
+
 /// The change is noticed by the next check too, if it is one that matters.
 async fn refused_from_now_on(world: &World, what: &str) {
-    let rules: &[&str] = match what {
+    let rules = rules_broken_by(what);
+    if !rules.is_empty() {
+        traced(world, &create("again")).await.assert_denied(rules);
+    }
+}
+
+fn rules_broken_by(what: &str) -> &'static [&'static str] {
+    match what {
         "a policy attached" => &["allowlist"],
         "an inline policy" => &["inline-policy"],
         "the trust policy" => &["trust-policy"],
         "the boundary taken off" => &["permissions-boundary"],
         "emptied" => &["one-role"],
         "the profile moved to another path" => &["profile-arn"],
-        _ => return,
-    };
-    traced(world, &create("again")).await.assert_denied(rules);
+        _ => &[],
+    }
 }
 
 #[tokio::test]

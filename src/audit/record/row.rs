@@ -49,6 +49,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// policies, and its inline policies cost a call each.
 const VIOLATIONS_MAX: usize = 50;
 const DOWNSTREAM_MAX: usize = 250;
+/// Of each kind. IAM's names have up to 128 characters, its ARNs more.
+const POLICIES_MAX: usize = 100;
 /// AWS's request ids and error codes are shorter; what claims to be one may not be.
 const CODE_BYTES_MAX: usize = 128;
 /// More attributes than a row has, so that making one grows nothing.
@@ -108,11 +110,12 @@ pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, common: Com
     if stage.is_first() {
         row.extend(written("requestParameters", entry.request_parameters.as_ref()));
     }
+    let with_policies = entry.drifted && stage.compares_roles();
     row.extend(
         entry
             .inspected
             .inspected()
-            .map(|(profile, role)| ("inspected", inspected(profile, role))),
+            .map(|(profile, role)| ("inspected", inspected(profile, role, with_policies))),
     );
     row.extend(outcome.into_iter().flat_map(|outcome| closing(entry, outcome)));
     if stage == Stage::Complete {
@@ -196,8 +199,9 @@ fn user_identity(principal: &Principal) -> AttributeValue {
         .filter_map(|(name, value)| Some((name, text(value?)))))
 }
 
-/// Ids beside names, so that a role made anew under the same name is told apart.
-fn inspected(profile: &ProfileFacts, role: &RoleFacts) -> AttributeValue {
+/// Ids beside names, so that a role made anew under the same name is told apart. Where a role changed, with its
+/// policies by name, so that what was decided on can be held beside what was found.
+fn inspected(profile: &ProfileFacts, role: &RoleFacts, with_policies: bool) -> AttributeValue {
     let fields = [
         ("instanceProfileArn", Some(profile.arn.as_str())),
         ("instanceProfileId", Some(profile.profile_id.as_str())),
@@ -208,9 +212,20 @@ fn inspected(profile: &ProfileFacts, role: &RoleFacts) -> AttributeValue {
         ("policySetHash", Some(&role.policy_set_hash())),
     ]
     .map(|(name, value)| (name, value.map(text)));
+    let policies = with_policies.then(|| {
+        let inline = role.inline.iter().map(|(name, _)| text(name));
+        [
+            (
+                "attachedPolicies",
+                list(role.attached.iter().take(POLICIES_MAX).map(|arn| text(arn))),
+            ),
+            ("inlinePolicies", list(inline.take(POLICIES_MAX))),
+        ]
+    });
     map(fields
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value?))))
+        .filter_map(|(name, value)| Some((name, value?)))
+        .chain(policies.into_iter().flatten()))
 }
 
 fn indexes(entry: &Entry, at: &str) -> Fields {
