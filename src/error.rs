@@ -44,14 +44,45 @@ pub struct Violation {
     pub allowed: Vec<String>,
 }
 
+/// A sentence for the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sentence {
+    Ours(String),
+    Quoted(Quote),
+}
+
+/// A sentence with the words of another service. It may repeat any value of the request, secrets too, so the caller
+/// reads it, who sent them, and the record does not keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    pub service: Service,
+    pub text: String,
+}
+
+/// Who is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Pcs,
+    Iam,
+}
+
+impl Service {
+    fn name(self) -> &'static str {
+        match self {
+            Service::Pcs => "PCS",
+            Service::Iam => "IAM",
+        }
+    }
+}
+
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The request breaks the contract.
     Validation(Vec<FieldError>),
-    /// PCS found the request invalid; its own words.
+    /// PCS or IAM found the request invalid.
     Refused {
-        message: String,
+        quote: Quote,
         fields: Vec<FieldError>,
     },
     /// At least one guardrail is broken.
@@ -61,7 +92,7 @@ pub enum Error {
     /// PCS refuses this API's role, which it also does for ids that do not exist.
     UpstreamAccessDenied,
     UnknownRoute,
-    NotFound(String),
+    NotFound(Sentence),
     /// The methods that the resource has.
     MethodNotAllowed(Vec<&'static str>),
     /// The header `X-HTTP-Method-Override` was sent.
@@ -70,16 +101,16 @@ pub enum Error {
     TooLarge {
         limit: usize,
     },
-    Conflict(String),
+    Conflict(Sentence),
     /// A dry run that would have succeeded; the guardrail rules that were asked and passed.
     DryRun {
         passed: Vec<&'static str>,
     },
-    Quota(String),
-    /// IAM refuses this API's role what `iam` needs.
-    IamAccessDenied,
-    /// PCS does not see the instance profile that was made for the request yet.
-    Propagating,
+    Quota(Quote),
+    /// IAM refuses this API's role these actions.
+    IamAccessDenied(Vec<&'static str>),
+    /// PCS does not see the instance profile that was made for the request yet, as far as its words tell.
+    Propagating(Option<Quote>),
     /// IAM did not carry out a step of making or changing a role, or it is not known whether it did.
     RoleUnfinished,
     /// Seconds after which a retry makes sense.
@@ -117,7 +148,7 @@ impl Error {
             Error::Quota(_) => (402, "ServiceQuotaExceededException"),
             Error::Guardrail(_) => (403, "GuardrailDenied"),
             Error::Caller(_) | Error::MethodOverridden => (403, "AccessDeniedException"),
-            Error::UpstreamAccessDenied | Error::IamAccessDenied => (403, "UpstreamAccessDenied"),
+            Error::UpstreamAccessDenied | Error::IamAccessDenied(_) => (403, "UpstreamAccessDenied"),
             Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
             Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
             Error::Conflict(_) => (409, "ConflictException"),
@@ -128,7 +159,7 @@ impl Error {
             Error::Internal => (500, "InternalServerException"),
             Error::BadGateway(_) => (502, "BadGatewayException"),
             Error::AuditUnavailable | Error::AuditUnreadable => (503, "AuditUnavailableException"),
-            Error::Propagating => (503, "InstanceProfilePropagating"),
+            Error::Propagating(_) => (503, "InstanceProfilePropagating"),
             Error::FactsUnavailable(_) | Error::RoleUnfinished => (503, "ServiceUnavailableException"),
             Error::OutOfTime { .. } => (504, "GatewayTimeoutException"),
         };
@@ -141,10 +172,12 @@ impl Error {
             Error::Validation(fields) => {
                 format!("the request does not fit the contract: {}", summary(fields))
             }
-            Error::Refused { message, .. }
-            | Error::NotFound(message)
-            | Error::Conflict(message)
-            | Error::Quota(message)
+            Error::Refused { quote, .. }
+            | Error::NotFound(Sentence::Quoted(quote))
+            | Error::Conflict(Sentence::Quoted(quote))
+            | Error::Quota(quote) => quote.text.clone(),
+            Error::NotFound(Sentence::Ours(message))
+            | Error::Conflict(Sentence::Ours(message))
             | Error::BadGateway(message) => message.clone(),
             Error::Guardrail(denial) => {
                 let told: Vec<&str> = denial
@@ -160,18 +193,18 @@ impl Error {
                 Region, or the API's role may not act on it or pass the instance profile's role"
                     .to_owned()
             }
-            Error::IamAccessDenied => {
-                "IAM denies this API a step of making the role: EnableIamAdminAccess, the permissions boundary and \
-                the allowed policies of the function's role differ from the guardrails in force; tell its administrator"
-                    .to_owned()
-            }
-            Error::Propagating => {
-                "PCS does not see the new instance profile yet, which takes up to two minutes; repeat the same \
-                request with the same clientToken"
-                    .to_owned()
+            Error::IamAccessDenied(actions) => denied_by_iam(actions),
+            Error::Propagating(quote) => {
+                let said = quote.as_ref().map(|quote| format!(" (PCS says: {})", quote.text));
+                format!(
+                    "PCS does not see the new instance profile yet, which takes up to two minutes; repeat the same \
+                     request with the same clientToken{}",
+                    said.unwrap_or_default()
+                )
             }
             Error::RoleUnfinished => {
-                "IAM did not complete the role; repeat the same request with the same clientToken to go on".to_owned()
+                "IAM did not complete the role; repeat the same request with the same clientToken to go on"
+                    .to_owned()
             }
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),
             Error::MethodNotAllowed(allow) => format!("this resource takes {}", allow.join(", ")),
@@ -207,12 +240,45 @@ impl Error {
         }
     }
 
+    /// What another service said, where that is the whole reason.
+    pub fn quote(&self) -> Option<&Quote> {
+        if let Error::Refused { quote, .. }
+        | Error::NotFound(Sentence::Quoted(quote))
+        | Error::Conflict(Sentence::Quoted(quote))
+        | Error::Quota(quote) = self
+        {
+            Some(quote)
+        } else {
+            None
+        }
+    }
+
+    /// The sentence for the record: without the words of other services. `field` tells which part of a field's path
+    /// comes from the contract and not from the request.
+    pub fn recorded_message(&self, field: impl Fn(&str) -> String) -> String {
+        if let Error::Propagating(_) = self {
+            return Error::Propagating(None).message();
+        }
+        let Some(quote) = self.quote() else {
+            return self.message();
+        };
+        let paths: Vec<String> = self.fields().iter().map(|error| field(&error.path)).collect();
+        let what = match self.class().status {
+            402 => "found a quota reached".to_owned(),
+            404 => "found nothing that the request names".to_owned(),
+            409 => "found the request at odds with the state of the resource".to_owned(),
+            _ if paths.is_empty() => "found the request invalid".to_owned(),
+            _ => format!("found the request invalid ({})", paths.join(", ")),
+        };
+        format!("{} {what}; the caller was told its words", quote.service.name())
+    }
+
     /// Value of `Retry-After` in seconds, where a retry of the same request makes sense.
     pub fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Error::Throttled { retry_after_seconds } => Some(*retry_after_seconds),
             // Instance profiles are seen after seconds to two minutes.
-            Error::Propagating => Some(15),
+            Error::Propagating(_) => Some(15),
             Error::AuditUnavailable
             | Error::AuditUnreadable
             | Error::FactsUnavailable(_)
@@ -231,7 +297,7 @@ impl Error {
             | Error::Conflict(_)
             | Error::DryRun { .. }
             | Error::Quota(_)
-            | Error::IamAccessDenied
+            | Error::IamAccessDenied(_)
             | Error::Internal
             | Error::BadGateway(_)
             | Error::OutOfTime { .. } => None,
@@ -245,7 +311,7 @@ impl Error {
             | Error::Refused { .. }
             | Error::Guardrail(_)
             | Error::UpstreamAccessDenied
-            | Error::IamAccessDenied
+            | Error::IamAccessDenied(_)
             | Error::NotFound(_)
             | Error::Conflict(_)
             | Error::Quota(_) => true,
@@ -256,7 +322,7 @@ impl Error {
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::DryRun { .. }
-            | Error::Propagating
+            | Error::Propagating(_)
             | Error::RoleUnfinished
             | Error::Throttled { .. }
             | Error::Internal
@@ -311,8 +377,8 @@ impl Error {
             | Error::TooLarge { .. }
             | Error::Conflict(_)
             | Error::Quota(_)
-            | Error::IamAccessDenied
-            | Error::Propagating
+            | Error::IamAccessDenied(_)
+            | Error::Propagating(_)
             | Error::RoleUnfinished
             | Error::Throttled { .. }
             | Error::Internal
@@ -323,6 +389,24 @@ impl Error {
             | Error::OutOfTime { .. } => &[],
         }
     }
+}
+
+/// What the function's role lacks. A step of making a role can also be denied because the role's policies were made
+/// for other guardrails.
+fn denied_by_iam(actions: &[&str]) -> String {
+    let is_read = |action: &&str| action.starts_with("Get") || action.starts_with("List");
+    let step = if actions.iter().all(is_read) {
+        "what it has to read before it decides"
+    } else {
+        "a step of making the role"
+    };
+    let permissions: Vec<String> = actions.iter().map(|action| format!("iam:{action}")).collect();
+    format!(
+        "IAM denies this API {step}: its function's role lacks {}; have its administrator look at the role's \
+         policies and boundary, service control policies, and whether EnableIamAdminAccess and the allowed policies \
+         are the guardrails in force",
+        permissions.join(", ")
+    )
 }
 
 /// The field errors in words, so that the message alone says what to change; from the 21st on they are counted.

@@ -29,7 +29,7 @@ use crate::{
     contract,
     error::{Error, FieldError},
     guardrails::{self, Facts, Needs},
-    iam,
+    iam::{self, facts::Unavailable},
     metrics::{self, Metric},
     operations::{Action, Operation},
     path,
@@ -206,16 +206,16 @@ impl Gateway {
         };
         let deadline = passage.deadline;
         let (opened, facts) = if passage.opened.is_some() {
-            (Ok(passage.opened.take()), self.inspect(&arn, deadline).await)
+            (Ok(passage.opened.take()), self.read_facts(&arn, deadline).await)
         } else {
             let open = self.audit.open(&self.clients, &passage.entry);
-            let (opened, facts) = tokio::join!(open, self.inspect(&arn, deadline));
+            let (opened, facts) = tokio::join!(open, self.read_facts(&arn, deadline));
             (opened.map(Some), facts)
         };
         passage.opened = opened?;
         let (facts, mut iam_calls) = facts;
         passage.entry.downstream.append(&mut iam_calls);
-        let facts = facts.ok_or(Error::FactsUnavailable("the instance profile's role"))?;
+        let facts = facts?;
         passage.entry.inspected = facts.clone();
         Ok(facts)
     }
@@ -226,13 +226,24 @@ impl Gateway {
         profile_arn: &str,
         deadline: Instant,
     ) -> (Option<Facts>, Vec<Downstream>) {
+        let (facts, iam_calls) = self.read_facts(profile_arn, deadline).await;
+        (facts.ok(), iam_calls)
+    }
+
+    async fn read_facts(
+        &self,
+        profile_arn: &str,
+        deadline: Instant,
+    ) -> (Result<Facts, Error>, Vec<Downstream>) {
         let mut iam_calls = Vec::new();
         let facts = Box::pin(iam::facts::profile(
             self.clients.iam(),
             profile_arn,
             &mut iam_calls,
         ));
-        let facts = timeout_at(deadline, facts).await.ok().and_then(Result::ok);
+        let facts = timeout_at(deadline, facts).await;
+        let facts = facts.unwrap_or(Err(Unavailable::Later));
+        let facts = facts.map_err(|reason| unread(reason, "the instance profile's role"));
         (facts, iam_calls)
     }
 
@@ -277,8 +288,8 @@ impl Gateway {
         result: Result<Success, Error>,
         panicked: bool,
     ) -> Result<Success, Error> {
-        let outcome = outcome(&result, panicked);
         let entry = &passage.entry;
+        let outcome = outcome(&result, entry, panicked);
         tracing::info!(
             event_id = %entry.event_id,
             request_id = entry.request_id(),
@@ -318,6 +329,14 @@ fn are_of_the_path(faults: &[FieldError], request: &ApiRequest) -> bool {
     parameters.any(|(name, _)| faults.iter().any(|fault| fault.path == *name))
 }
 
+/// What the caller is told when IAM could not be read: whether a retry makes sense.
+fn unread(reason: Unavailable, what: &'static str) -> Error {
+    match reason {
+        Unavailable::Denied(actions) => Error::IamAccessDenied(actions),
+        Unavailable::Later => Error::FactsUnavailable(what),
+    }
+}
+
 /// Writes PCS's answer into the record and its failure into our terms.
 fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> Result<Answer, Error> {
     let (request_id, error_code) = match &answer {
@@ -342,7 +361,7 @@ struct Success {
     output: Map<String, Value>,
 }
 
-fn outcome(result: &Result<Success, Error>, panicked: bool) -> Outcome {
+fn outcome(result: &Result<Success, Error>, entry: &Entry, panicked: bool) -> Outcome {
     match result {
         Ok(success) => Outcome {
             status: success.status,
@@ -355,7 +374,7 @@ fn outcome(result: &Result<Success, Error>, panicked: bool) -> Outcome {
             Outcome {
                 status: class.status,
                 error_code: Some(class.code),
-                error_message: Some(error.message()),
+                error_message: Some(error.recorded_message(|path| entry.recorded_path(path))),
                 panicked,
             }
         }

@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use crate::{
-    error::{Error, FieldError},
+    error::{Error, FieldError, Quote, Sentence, Service},
     pcs::Failure,
 };
 
 /// Longest upstream sentence that is passed on.
 const MESSAGE_CHARS_MAX: usize = 1000;
+const CODE_CHARS_MAX: usize = 64;
 const RETRY_AFTER_SECONDS: u32 = 1;
 const RETRY_AFTER_SECONDS_MAX: u64 = 900;
 
@@ -17,7 +18,7 @@ impl Failure {
     /// The code for the record.
     pub fn code(&self) -> &str {
         match self {
-            Failure::Service { code, .. } | Failure::RegionNotEnabled { code, .. } => code,
+            Failure::Service { code, .. } | Failure::RegionNotEnabled { code, .. } => plain_code(code),
             Failure::Garbage { .. } => "UnreadableAnswer",
             Failure::Unreachable => "Unreachable",
             Failure::OutOfTime { .. } => "OutOfTime",
@@ -31,6 +32,16 @@ impl Failure {
             | Failure::Garbage { request_id } => request_id.as_deref(),
             Failure::Unreachable | Failure::OutOfTime { .. } => None,
         }
+    }
+}
+
+/// An error code for log and record. AWS's are words of letters; anything else could be text of the request.
+pub fn plain_code(code: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    if code.len() <= CODE_CHARS_MAX && code.chars().all(is_plain) {
+        code
+    } else {
+        "UnreadableCode"
     }
 }
 
@@ -54,18 +65,23 @@ pub fn error(failure: Failure) -> Error {
 
 fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value>) -> Error {
     match code {
-        "ValidationException" | "SerializationException" => Error::Refused {
-            message: public(message),
+        // The last three are how EC2, Auto Scaling and older services say it; PCS asks EC2.
+        "ValidationException"
+        | "SerializationException"
+        | "ValidationError"
+        | "InvalidParameterValue"
+        | "InvalidParameterException" => Error::Refused {
+            quote: quote(message),
             fields: fields(body),
         },
         "InvalidToken" | "InvalidTokenException" => Error::Validation(vec![FieldError::new(
             "nextToken",
             "has expired or belongs to another list; start again without it",
         )]),
-        "ServiceQuotaExceededException" => Error::Quota(public(message)),
+        "ServiceQuotaExceededException" => Error::Quota(quote(message)),
         "AccessDeniedException" => Error::UpstreamAccessDenied,
-        "ResourceNotFoundException" => Error::NotFound(public(message)),
-        "ConflictException" => Error::Conflict(public(message)),
+        "ResourceNotFoundException" => Error::NotFound(Sentence::Quoted(quote(message))),
+        "ConflictException" => Error::Conflict(Sentence::Quoted(quote(message))),
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
             let asked = body
                 .get("retryAfterSeconds")
@@ -95,6 +111,13 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
             Error::BadGateway("PCS failed to handle the request; retry".to_owned())
         }
         _ => Error::BadGateway("PCS refused the request for a reason that this API does not know".to_owned()),
+    }
+}
+
+fn quote(message: &str) -> Quote {
+    Quote {
+        service: Service::Pcs,
+        text: public(message),
     }
 }
 
@@ -128,5 +151,54 @@ pub fn public(message: &str) -> String {
         "the request was refused without saying why".to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_word_of_letters() {
+        for code in [
+            "ValidationException",
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "OutOfTime",
+        ] {
+            assert_eq!(plain_code(code), code);
+        }
+        let long = "a".repeat(CODE_CHARS_MAX + 1);
+        for code in ["my secret", "value-of-a-tag", "é", "{\"a\":1}", &long] {
+            assert_eq!(plain_code(code), "UnreadableCode");
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_refusal_has_no_word_of_it() {
+        let body = serde_json::json!({"fieldList": [
+            {"name": "subnetIds", "message": "Value 'secret' is invalid"},
+            {"name": "tags.secret", "message": "secret"},
+        ]});
+        let body = body.as_object().unwrap();
+        for code in [
+            "ValidationException",
+            "ServiceQuotaExceededException",
+            "ResourceNotFoundException",
+            "ConflictException",
+            "SomethingElse",
+            "InternalServerException",
+            "AccessDeniedException",
+        ] {
+            let error = service_error(code, "Value 'secret' is invalid", body);
+            let recorded = error.recorded_message(|path| path.replace("secret", "*"));
+            assert!(!recorded.contains("secret"), "{recorded}");
+            if code == "ValidationException" {
+                assert_eq!(error.message(), "Value 'secret' is invalid");
+                assert_eq!(
+                    recorded,
+                    "PCS found the request invalid (subnetIds, tags.*); the caller was told its words"
+                );
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     operation::{put_item::PutItemError, query::builders::QueryFluentBuilder},
     types::{AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure},
 };
@@ -279,6 +279,9 @@ fn reason(error: &PutItemError) -> &'static str {
     }
     if error.is_resource_not_found_exception() {
         return "the audit table does not exist";
+    }
+    if error.code().is_some_and(|code| code.starts_with("AccessDenied")) {
+        return "the function's role lacks dynamodb:PutItem on the audit table, or the use of the table's key";
     }
     "the audit table refused the row"
 }

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use super::{
     new_id,
-    redact::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Recording, redact, within},
+    redact::{ANSWER_BYTES_MAX, REDACTED, REQUEST_BYTES_MAX, Recording, known_path, redact, within},
 };
 use crate::{
     contract::{self, Recorded},
@@ -322,6 +322,14 @@ impl Entry {
         }
     }
 
+    /// A field's path in an upstream error, as far as it may be recorded.
+    pub fn recorded_path(&self, path: &str) -> String {
+        self.operation.map_or_else(
+            || REDACTED.to_owned(),
+            |operation| known_path(path, contract::route(operation).recorded_input),
+        )
+    }
+
     /// Notes PCS's answer to the call itself. CloudTrail keeps no answers of reads either.
     pub fn answered_with(&mut self, output: &Map<String, Value>) {
         self.is_about(output);
@@ -350,6 +358,7 @@ impl Entry {
 
     /// Numbers the next step row.
     pub fn next_step(&mut self, what: Step) -> Stage {
+        self.drifted |= what == Step::GuardrailDrift;
         self.steps = self.steps.saturating_add(1);
         Stage::Step {
             number: self.steps,
@@ -358,7 +367,6 @@ impl Entry {
     }
 
     /// The cluster that the call is about, by the name or id that the caller used.
-        self.drifted |= what == Step::GuardrailDrift;
     pub fn cluster(&self) -> Option<&str> {
         self.identifiers.first().map(|identifier| cluster_of(identifier))
     }

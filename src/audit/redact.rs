@@ -71,6 +71,46 @@ fn map(entries: &Map<String, Value>, recorded: &Recorded) -> Map<String, Value> 
     kept
 }
 
+/// The part of a member's path that the contract knows (`tags.*`, `instanceConfigs.0.instanceType`), and `REDACTED` for the
+/// rest: it is text of the request, or of whoever wrote the path.
+pub fn known_path(path: &str, recorded: &Recorded) -> String {
+    let mut known = Vec::new();
+    let mut at = Some(recorded);
+    for segment in path
+        .split(['.', '[', ']', '/'])
+        .filter(|segment| !segment.is_empty())
+    {
+        let (name, below) = match at {
+            Some(Recorded::Members(members)) => {
+                match members
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case(segment))
+                {
+                    Some((name, below)) => (*name, Some(*below)),
+                    None => (REDACTED, None),
+                }
+            }
+            Some(Recorded::Items(item)) if segment.parse::<u16>().is_ok() => (segment, Some(*item)),
+            Some(Recorded::Entries(entry)) => ("*", Some(*entry)),
+            Some(
+                Recorded::Items(_)
+                | Recorded::Nothing
+                | Recorded::Text
+                | Recorded::TextWithoutQuery
+                | Recorded::Integer
+                | Recorded::Boolean,
+            )
+            | None => (REDACTED, None),
+        };
+        known.push(name);
+        at = below;
+        if at.is_none() {
+            break;
+        }
+    }
+    known.join(".")
+}
+
 fn shortened(name: &str) -> String {
     name.chars().take(NAME_CHARACTERS_MAX).collect()
 }
@@ -235,6 +275,27 @@ mod tests {
                 json!(expected)
             );
         }
+    }
+
+    #[test]
+    fn of_a_path_what_the_contract_knows_is_kept() {
+        for (path, expected) in [
+            ("name", "name"),
+            ("NAME", "name"),
+            ("inner.list[3]", "inner.list.3"),
+            ("/ids/0", "ids.0"),
+            ("tags.my secret", "tags.*"),
+            ("tags['my secret'].x", "tags.*.REDACTED"),
+            ("my secret", "REDACTED"),
+            ("name.my secret", "name.REDACTED"),
+            ("inner.my.secret", "inner.REDACTED"),
+            ("ids[my secret]", "ids.REDACTED"),
+            ("secret.of.something", "secret.REDACTED"),
+            ("", ""),
+        ] {
+            assert_eq!(known_path(path, &TREE), expected, "{path}");
+        }
+        assert_eq!(known_path("name", &Recorded::Nothing), "REDACTED");
     }
 
     /// The hash is what `printf %s '"ääää"' | sha256sum` prints.

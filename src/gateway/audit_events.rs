@@ -12,7 +12,7 @@ use crate::{
         question::Question,
         record::Decision,
     },
-    error::{Error, FieldError},
+    error::{Error, FieldError, Sentence},
     principal::Principal,
     router::Call,
 };
@@ -68,9 +68,9 @@ impl Gateway {
             .unwrap_or(Err(QueryError::Unreadable))
             .map_err(|_| Error::AuditUnreadable)?;
         if rows.is_empty() {
-            return Err(Error::NotFound(format!(
+            return Err(Error::NotFound(Sentence::Ours(format!(
                 "there is no audit event {id}, or it has expired"
-            )));
+            ))));
         }
         let rows = rows.iter().map(|row| Value::Object(event::row(row)));
         let event = json!({"eventId": id, "rows": rows.collect::<Value>()});

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Gateway, Passage, Success, note};
+use super::{Gateway, Passage, Success, note, unread};
 use crate::{
     audit::record::{Decision, Step},
     error::{Error, FieldError},
@@ -20,7 +20,7 @@ use crate::{
         node_role::{self, AttachmentPermit, RolePermit},
     },
     iam::{
-        facts,
+        facts::{self, Unavailable},
         roles::{Changes, Roles, Standing},
     },
     operations::Action,
@@ -185,7 +185,7 @@ impl Gateway {
         if group == Ok(Group::DoesNot) && is_young && may_be_unseen(&error) {
             passage.entry.decision = Decision::Error;
             passage.entry.violations.clear();
-            return Error::Propagating;
+            return Error::Propagating(None);
         }
         // A denied read proves nothing about a role of an earlier try; it stays until a sweep knows better.
         let is_unused = group == Ok(Group::DoesNot) || (group == Ok(Group::Hidden) && role.created);
@@ -257,7 +257,8 @@ impl Gateway {
         let read = Box::pin(facts::unattachable(self.clients.iam(), arns, &mut iam_calls));
         let found = tokio::time::timeout_at(passage.deadline, read).await;
         passage.entry.downstream.append(&mut iam_calls);
-        let found = found.unwrap_or_default();
+        let found = found.unwrap_or(Err(Unavailable::Later));
+        let found = found.map_err(|reason| unread(reason, "a policy of iam.additionalIamPolicies"))?;
         if found.is_empty() {
             return Ok(());
         }

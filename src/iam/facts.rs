@@ -24,6 +24,7 @@ use crate::{
         node_role::DEPLOYMENT_TAG,
     },
     json,
+    upstream::plain_code,
 };
 
 /// A list longer than this is not one that IAM's quotas allow.
@@ -31,8 +32,37 @@ const PAGES_MAX: usize = 50;
 const INLINE_READS_AT_A_TIME: usize = 8;
 
 /// IAM could not be read; what was asked so far is in the log of calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unavailable;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unavailable {
+    /// IAM denies these actions to the function's role, and will again.
+    Denied(Vec<&'static str>),
+    /// No answer, or one that says "later".
+    Later,
+}
+
+impl Unavailable {
+    /// Of several reads that failed: a denial stays whatever the others were.
+    fn and(self, other: Unavailable) -> Unavailable {
+        match (self, other) {
+            (Unavailable::Denied(mut all), Unavailable::Denied(more)) => {
+                all.extend(more);
+                all.dedup();
+                Unavailable::Denied(all)
+            }
+            (denied @ Unavailable::Denied(_), Unavailable::Later)
+            | (Unavailable::Later, denied @ Unavailable::Denied(_)) => denied,
+            (Unavailable::Later, Unavailable::Later) => Unavailable::Later,
+        }
+    }
+}
+
+/// Whether IAM's error code says that the function's role may not.
+pub(super) fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized"
+    )
+}
 
 /// Reads everything that `decide` wants to know about the profile with this ARN.
 pub async fn profile(client: &Client, arn: &str, log: &mut Vec<Downstream>) -> Result<Facts, Unavailable> {
@@ -61,7 +91,7 @@ pub async fn profile(client: &Client, arn: &str, log: &mut Vec<Downstream>) -> R
         }
         Err(error) => return Err(unavailable("GetInstanceProfile", &error, log)),
     };
-    let profile = found.ok_or(Unavailable)?;
+    let profile = found.ok_or(Unavailable::Later)?;
     let mut roles = Vec::new();
     for role in &profile.roles {
         roles.push(role_facts(client, &role.role_name, log).await?);
@@ -91,18 +121,25 @@ async fn role_facts(
     log.append(&mut role_log);
     log.append(&mut attached_log);
     log.append(&mut inline_log);
-    Ok(RoleFacts {
-        attached: attached?,
-        inline: inline?,
-        ..role?
-    })
+    match (role, attached, inline) {
+        (Ok(role), Ok(attached), Ok(inline)) => Ok(RoleFacts {
+            attached,
+            inline,
+            ..role
+        }),
+        (role, attached, inline) => {
+            let failed = [role.err(), attached.err(), inline.err()];
+            let failed = failed.into_iter().flatten().reduce(Unavailable::and);
+            Err(failed.unwrap_or(Unavailable::Later))
+        }
+    }
 }
 
 async fn role(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<RoleFacts, Unavailable> {
     let output = client.get_role().role_name(name).send().await;
     let output = output.map_err(|error| unavailable("GetRole", &error, log))?;
     log.push(entry("GetRole", output.request_id(), None));
-    let role = output.role.ok_or(Unavailable)?;
+    let role = output.role.ok_or(Unavailable::Later)?;
     let deployment = role.tags.unwrap_or_default().into_iter();
     let deployment = deployment
         .filter(|tag| tag.key == DEPLOYMENT_TAG)
@@ -153,33 +190,44 @@ async fn default_version(
 }
 
 /// Positions of the policies that cannot be attached to a role: they do not exist, or are AWS's for service-linked
-/// roles. This spares a caller a role that cannot be finished and decides nothing, so a policy that cannot be read
-/// counts as attachable: attaching it will tell.
-pub async fn unattachable(client: &Client, arns: &[String], log: &mut Vec<Downstream>) -> Vec<usize> {
+/// roles. This spares a caller a role that cannot be finished. A policy that could not be looked at counts as neither:
+/// unless another one is known to be wrong, the call is refused for that.
+pub async fn unattachable(
+    client: &Client,
+    arns: &[String],
+    log: &mut Vec<Downstream>,
+) -> Result<Vec<usize>, Unavailable> {
     let reads = arns.iter().map(|arn| client.get_policy().policy_arn(arn).send());
     let mut found = Vec::new();
+    let mut unread = None;
     for (index, answer) in join_all(reads).await.into_iter().enumerate() {
-        let attachable = match &answer {
+        match answer {
             Ok(output) => {
                 log.push(entry("GetPolicy", output.request_id(), None));
-                output.policy.as_ref().is_none_or(|policy| policy.is_attachable)
+                match output.policy {
+                    Some(policy) if policy.is_attachable => {}
+                    Some(_) => found.push(index),
+                    None => unread = Some(Unavailable::Later),
+                }
+            }
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(GetPolicyError::is_no_such_entity_exception) =>
+            {
+                log.push(entry("GetPolicy", error.request_id(), error.code()));
+                found.push(index);
             }
             Err(error) => {
-                log.push(entry(
-                    "GetPolicy",
-                    error.request_id(),
-                    Some(error.code().unwrap_or("Unreachable")),
-                ));
-                !error
-                    .as_service_error()
-                    .is_some_and(GetPolicyError::is_no_such_entity_exception)
+                let failed = unavailable("GetPolicy", &error, log);
+                unread = Some(unread.map_or(failed.clone(), |other| failed.and(other)));
             }
-        };
-        if !attachable {
-            found.push(index);
         }
     }
-    found
+    match unread {
+        Some(unread) if found.is_empty() => Err(unread),
+        Some(_) | None => Ok(found),
+    }
 }
 
 /// ARNs of the role's managed policies, sorted.
@@ -200,15 +248,15 @@ pub async fn attached(
         let page = page.map_err(|error| unavailable("ListAttachedRolePolicies", &error, log))?;
         log.push(entry("ListAttachedRolePolicies", page.request_id(), None));
         for policy in page.attached_policies.unwrap_or_default() {
-            arns.push(policy.policy_arn.ok_or(Unavailable)?);
+            arns.push(policy.policy_arn.ok_or(Unavailable::Later)?);
         }
         if !page.is_truncated {
             arns.sort_unstable();
             return Ok(arns);
         }
-        marker = Some(page.marker.ok_or(Unavailable)?);
+        marker = Some(page.marker.ok_or(Unavailable::Later)?);
     }
-    Err(Unavailable)
+    Err(Unavailable::Later)
 }
 
 async fn inline(
@@ -252,9 +300,9 @@ pub async fn inline_names(
             names.sort_unstable();
             return Ok(names);
         }
-        marker = Some(page.marker.ok_or(Unavailable)?);
+        marker = Some(page.marker.ok_or(Unavailable::Later)?);
     }
-    Err(Unavailable)
+    Err(Unavailable::Later)
 }
 
 /// The call is on record whatever came of it.
@@ -301,7 +349,11 @@ pub(super) fn entry(action: &'static str, request_id: Option<&str>, error_code: 
     }
 }
 
-fn unavailable<E, R>(action: &'static str, error: &SdkError<E, R>, log: &mut Vec<Downstream>) -> Unavailable
+pub(super) fn unavailable<E, R>(
+    action: &'static str,
+    error: &SdkError<E, R>,
+    log: &mut Vec<Downstream>,
+) -> Unavailable
 where
     SdkError<E, R>: ProvideErrorMetadata + RequestId,
 {
@@ -314,7 +366,12 @@ fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> (Unavailable, D
 where
     SdkError<E, R>: ProvideErrorMetadata + RequestId,
 {
-    tracing::warn!(action, code = error.code(), "IAM_UNAVAILABLE");
-    let code = error.code().unwrap_or("Unreachable");
-    (Unavailable, entry(action, error.request_id(), Some(code)))
+    let code = plain_code(error.code().unwrap_or("Unreachable"));
+    tracing::warn!(action, code, "IAM_UNAVAILABLE");
+    let unavailable = if is_denial(code) {
+        Unavailable::Denied(vec![action])
+    } else {
+        Unavailable::Later
+    };
+    (unavailable, entry(action, error.request_id(), Some(code)))
 }

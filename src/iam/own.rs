@@ -12,11 +12,16 @@ use aws_sdk_iam::{
 };
 use futures_util::future::try_join;
 
-use super::facts::Unavailable;
-use crate::guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG};
+use super::facts::{Unavailable, unavailable};
+use crate::{
+    audit::record::Downstream,
+    guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG},
+};
 
 /// Names of the roles below [`PATH`], and of the profiles without a role, that were created before `before` (seconds
 /// since the epoch). A profile that a role did not get into yet goes together with the role of its name.
+///
+/// `Unavailable`: what is kept of a call that failed is its line in the log.
 pub async fn names(client: &Client, before: i64) -> Result<BTreeSet<String>, Unavailable> {
     let (mut found, mut profiles) = try_join(roles(client, before), empty_profiles(client, before)).await?;
     found.append(&mut profiles);
@@ -30,9 +35,9 @@ async fn roles(client: &Client, before: i64) -> Result<BTreeSet<String>, Unavail
         .into_paginator()
         .items()
         .send();
-    let mut found = BTreeSet::new();
+    let (mut found, mut log) = (BTreeSet::new(), Vec::<Downstream>::new());
     while let Some(role) = pages.next().await {
-        let role = role.map_err(|_| Unavailable)?;
+        let role = role.map_err(|error| unavailable("ListRoles", &error, &mut log))?;
         if role.path == PATH && role.create_date.secs() < before {
             found.insert(role.role_name);
         }
@@ -47,9 +52,9 @@ async fn empty_profiles(client: &Client, before: i64) -> Result<BTreeSet<String>
         .into_paginator()
         .items()
         .send();
-    let mut found = BTreeSet::new();
+    let (mut found, mut log) = (BTreeSet::new(), Vec::<Downstream>::new());
     while let Some(profile) = pages.next().await {
-        let profile = profile.map_err(|_| Unavailable)?;
+        let profile = profile.map_err(|error| unavailable("ListInstanceProfiles", &error, &mut log))?;
         if profile.path == PATH && profile.roles.is_empty() && profile.create_date.secs() < before {
             found.insert(profile.instance_profile_name);
         }
@@ -60,9 +65,9 @@ async fn empty_profiles(client: &Client, before: i64) -> Result<BTreeSet<String>
 /// The role of this name, or else the profile; `None` when there is neither.
 pub async fn candidate(client: &Client, name: String) -> Result<Option<Candidate>, Unavailable> {
     let role = client.get_role().role_name(&name).send().await;
-    match role.map_err(aws_sdk_iam::error::SdkError::into_service_error) {
+    match role {
         Ok(output) => {
-            let role = output.role.ok_or(Unavailable)?;
+            let role = output.role.ok_or(Unavailable::Later)?;
             Ok(Some(Candidate {
                 deployment: tag(role.tags.as_deref(), DEPLOYMENT_TAG),
                 region: tag(role.tags.as_deref(), REGION_TAG),
@@ -71,8 +76,14 @@ pub async fn candidate(client: &Client, name: String) -> Result<Option<Candidate
                 created: role.create_date.secs(),
             }))
         }
-        Err(GetRoleError::NoSuchEntityException(_)) => empty_profile(client, &name).await,
-        Err(_) => Err(Unavailable),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetRoleError::is_no_such_entity_exception) =>
+        {
+            empty_profile(client, &name).await
+        }
+        Err(error) => Err(unavailable("GetRole", &error, &mut Vec::new())),
     }
 }
 
@@ -82,9 +93,9 @@ async fn empty_profile(client: &Client, name: &str) -> Result<Option<Candidate>,
         .instance_profile_name(name)
         .send()
         .await;
-    match profile.map_err(aws_sdk_iam::error::SdkError::into_service_error) {
+    match profile {
         Ok(output) => {
-            let profile = output.instance_profile.ok_or(Unavailable)?;
+            let profile = output.instance_profile.ok_or(Unavailable::Later)?;
             // One that has got a role meanwhile belongs to a call under way.
             Ok(profile.roles.is_empty().then(|| Candidate {
                 deployment: tag(profile.tags.as_deref(), DEPLOYMENT_TAG),
@@ -94,8 +105,14 @@ async fn empty_profile(client: &Client, name: &str) -> Result<Option<Candidate>,
                 created: profile.create_date.secs(),
             }))
         }
-        Err(GetInstanceProfileError::NoSuchEntityException(_)) => Ok(None),
-        Err(_) => Err(Unavailable),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(GetInstanceProfileError::is_no_such_entity_exception) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(unavailable("GetInstanceProfile", &error, &mut Vec::new())),
     }
 }
 

@@ -16,10 +16,10 @@ use aws_sdk_iam::{
 use aws_smithy_runtime_api::http::Response;
 use tokio::time::{Instant, timeout_at};
 
-use super::facts::{document, entry};
+use super::facts::{self, document, entry};
 use crate::{
     audit::{Opened, record::Downstream},
-    error::Error,
+    error::{Error, Quote, Sentence, Service},
     guardrails::node_role::{
         AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, RemovalPermit, RolePermit,
     },
@@ -33,8 +33,8 @@ pub enum Failure {
     Foreign { what: &'static str, name: String },
     /// IAM's own sentence about the limit.
     Quota(String),
-    /// IAM denies it to the function's role.
-    Denied,
+    /// IAM denies this action to the function's role.
+    Denied(&'static str),
     /// IAM refuses the step itself; its own sentence.
     Refused(String),
     /// No answer, or one that says "later". The step may have happened.
@@ -44,14 +44,14 @@ pub enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         match failure {
-            Failure::Foreign { what, name } => Error::Conflict(format!(
+            Failure::Foreign { what, name } => Error::Conflict(Sentence::Ours(format!(
                 "IAM has {what} `{name}` already, made for another request or by somebody else, and it is left as it \
                  is; use a clientToken that you have not used before"
-            )),
-            Failure::Quota(message) => Error::Quota(format!("IAM refuses to go on: {message}")),
-            Failure::Denied => Error::IamAccessDenied,
+            ))),
+            Failure::Quota(message) => Error::Quota(quote(format!("IAM refuses to go on: {message}"))),
+            Failure::Denied(action) => Error::IamAccessDenied(vec![action]),
             Failure::Refused(message) => Error::Refused {
-                message: format!("IAM refuses a step of making the role: {message}"),
+                quote: quote(format!("IAM refuses a step of making the role: {message}")),
                 fields: Vec::new(),
             },
             Failure::Unfinished => Error::RoleUnfinished,
@@ -233,9 +233,10 @@ impl<'a> Roles<'a> {
             while let Err(failure) = self.attach(role, arn).await {
                 let room = match &failure {
                     Failure::Quota(_) => going.next(),
-                    Failure::Foreign { .. } | Failure::Denied | Failure::Refused(_) | Failure::Unfinished => {
-                        None
-                    }
+                    Failure::Foreign { .. }
+                    | Failure::Denied(_)
+                    | Failure::Refused(_)
+                    | Failure::Unfinished => None,
                 };
                 let Some(gone) = room else { return Err(failure) };
                 self.detach(role, gone).await?;
@@ -311,9 +312,10 @@ impl<'a> Roles<'a> {
                 return Ok(output);
             }
             Some(Err(error)) => {
-                let code = error.code().unwrap_or("Unreachable").to_owned();
+                let code = upstream::plain_code(error.code().unwrap_or("Unreachable")).to_owned();
                 self.log.push(entry(action, error.request_id(), Some(&code)));
                 Refusal {
+                    action,
                     code,
                     message: upstream::public(error.message().unwrap_or_default()),
                 }
@@ -321,6 +323,7 @@ impl<'a> Roles<'a> {
             None => {
                 self.log.push(entry(action, None, Some("OutOfTime")));
                 Refusal {
+                    action,
                     code: "OutOfTime".to_owned(),
                     message: String::new(),
                 }
@@ -333,6 +336,7 @@ impl<'a> Roles<'a> {
 
 /// IAM's refusal, by its code (IAM API reference, errors of each action), or ours when there was no answer.
 struct Refusal {
+    action: &'static str,
     code: String,
     message: String,
 }
@@ -341,7 +345,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         match refusal.code.as_str() {
             "LimitExceeded" => Failure::Quota(refusal.message),
-            "AccessDenied" | "AccessDeniedException" => Failure::Denied,
+            code if facts::is_denial(code) => Failure::Denied(refusal.action),
             "DeleteConflict"
             | "InvalidInput"
             | "MalformedPolicyDocument"
@@ -351,6 +355,13 @@ impl From<Refusal> for Failure {
             // Among them `NoSuchEntity`: what an earlier step made is not seen everywhere yet, or was just removed.
             _ => Failure::Unfinished,
         }
+    }
+}
+
+fn quote(text: String) -> Quote {
+    Quote {
+        service: Service::Iam,
+        text,
     }
 }
 

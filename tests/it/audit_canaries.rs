@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     logs::Logs,
     wire::{PLAN, Plan, Service, Wire},
-    world::{Answer, World, answer, at, event, invoke_as, table, with_body, with_query},
+    world::{ALLOWED_POLICY, Answer, World, answer, at, event, invoke_as, table, with_body, with_query},
 };
 
 /// Where a request can carry a secret, and the word that stands for it.
@@ -253,6 +253,99 @@ async fn no_secret_of_a_request_is_in_rows_log_or_errors() {
     let rows = Value::from(rows).to_string();
     assert!(rows.contains("portal/1.0"), "rows do hold what callers send");
     assert_free_of(&canaries, "a row", &rows);
+}
+
+/// A secret as a service may repeat it.
+fn repeated(secret: &str) -> Vec<String> {
+    let (begin, end) = secret.split_at(secret.len() / 2);
+    vec![
+        secret.to_owned(),
+        format!("1 validation error detected: Value '{secret}' at 'x' failed to satisfy constraint"),
+        json!({"value": secret}).to_string(),
+        secret.to_uppercase(),
+        format!("{begin}... ...{end}"),
+        secret
+            .bytes()
+            .fold(String::new(), |all, byte| format!("{all}%{byte:02X}")),
+        secret
+            .bytes()
+            .fold(String::new(), |all, byte| format!("{all}\\u{byte:04x}")),
+        secret.chars().rev().collect(),
+    ]
+}
+
+/// Whatever PCS and IAM repeat of a request in an error, the caller may read, who sent it; the table and the log do not
+/// keep a part of it.
+#[tokio::test]
+async fn what_a_service_repeats_of_a_request_is_not_kept() {
+    let world = World::that_makes_roles().await;
+    world.cluster().await;
+    let secret = canary("argument of a script");
+    let request = with_body(
+        with_scripts(event("create-compute-node-group"), &json!("0".repeat(64))),
+        json!({"iamInstanceProfileArn": null, "iam": {"additionalIamPolicies": [ALLOWED_POLICY]}}),
+    );
+    let logs = Logs::at(LevelFilter::DEBUG);
+    for message in repeated(secret) {
+        for code in [
+            "ValidationException",
+            "ConflictException",
+            "ServiceQuotaExceededException",
+            "ResourceNotFoundException",
+            "AccessDeniedException",
+            "InternalServerException",
+            "SomethingNewException",
+            &message,
+        ] {
+            world.stack.pcs_emulator.inject(Fault {
+                action: Some("CreateComputeNodeGroup".to_owned()),
+                times: 9,
+                effect: Effect::Error {
+                    status: http::StatusCode::BAD_REQUEST,
+                    code: code.to_owned(),
+                    message: format!("the subnet: {message}"),
+                },
+            });
+            let answer = send(&world, &request, Plan::default()).await;
+            assert!(answer.status >= 400, "{answer:?}");
+            world.stack.pcs_emulator.clear_faults();
+        }
+        for code in [
+            "LimitExceeded",
+            "InvalidInput",
+            "ValidationError",
+            "AccessDenied",
+            &message,
+        ] {
+            world.stack.iam_emulator.inject(iam_emulator::Fault {
+                action: Some("AttachRolePolicy".to_owned()),
+                times: 1,
+                effect: iam_emulator::Effect::Error {
+                    status: http::StatusCode::BAD_REQUEST,
+                    code: code.to_owned(),
+                    message: message.clone(),
+                },
+            });
+            let answer = send(&world, &request, Plan::default()).await;
+            assert!(answer.status >= 400, "{answer:?}");
+            world.stack.iam_emulator.clear_faults();
+        }
+    }
+    let rows = table(&world.stack).await;
+    assert!(rows.iter().any(|row| {
+        row["errorMessage"]
+            .as_str()
+            .is_some_and(|m| m.contains("its words"))
+    }));
+    for (what, text) in [("a row", Value::from(rows).to_string()), ("the log", logs.take())] {
+        let (begin, end) = secret.split_at(secret.len() / 2);
+        for part in repeated(secret).iter().map(String::as_str).chain([begin, end]) {
+            assert!(
+                !text.to_lowercase().contains(&part.to_lowercase()),
+                "{part} is in {what}"
+            );
+        }
+    }
 }
 
 /// The one secret that PCS answers with, and what opens a node's registration.

@@ -113,7 +113,7 @@ impl Trace {
         assert_eq!(complete["violations"], Value::from(told));
     }
 
-    /// 503 or 504; nothing changed; and on record as never decided.
+    /// 503 or 504, or 403 that names the permission; nothing changed; and on record as never decided.
     #[track_caller]
     pub fn assert_undecided(&self) {
         let answer = &self.answer;
@@ -123,6 +123,14 @@ impl Trace {
                 assert!(answer.headers["retry-after"].parse::<u32>().unwrap() >= 1);
             }
             504 => assert_eq!(answer.body["code"], "GatewayTimeoutException", "{answer:?}"),
+            403 => {
+                assert_eq!(answer.body["code"], "UpstreamAccessDenied", "{answer:?}");
+                assert!(!answer.headers.contains_key("retry-after"), "{answer:?}");
+                assert!(
+                    answer.body["message"].as_str().unwrap().contains(" lacks iam:"),
+                    "{answer:?}"
+                );
+            }
             other => panic!("{other}: {answer:?}"),
         }
         assert_eq!(
