@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Gateway, Passage, Success, note, unread};
+use super::{Gateway, Passage, Success, note, unread, unseen};
 use crate::{
     audit::record::{Decision, Step},
     error::{Error, FieldError},
@@ -182,10 +182,12 @@ impl Gateway {
             return error;
         }
         let is_young = Timestamp::now().as_second() - made.youngest < PROPAGATION_SECONDS;
-        if group == Ok(Group::DoesNot) && is_young && may_be_unseen(&error) {
+        // What PCS does not tell just now, it may tell the next try.
+        let may_wait = matches!(group, Ok(Group::DoesNot) | Err(_));
+        if may_wait && is_young && unseen::may_be_unseen(&error) {
             passage.entry.decision = Decision::Error;
             passage.entry.violations.clear();
-            return Error::Propagating(None);
+            return Error::Propagating(error.quote().cloned());
         }
         // A denied read proves nothing about a role of an earlier try; it stays until a sweep knows better.
         let is_unused = group == Ok(Group::DoesNot) || (group == Ok(Group::Hidden) && role.created);
@@ -304,14 +306,6 @@ impl Gateway {
                 .await;
         }
     }
-}
-
-/// Whether this is what PCS or IAM say while a new profile, or the role in it, is not seen everywhere.
-fn may_be_unseen(error: &Error) -> bool {
-    let unseen = ["profile-exists", "one-role"];
-    *error == Error::UpstreamAccessDenied
-        || matches!(error, Error::Guardrail(denial)
-            if denial.violations.iter().all(|violation| unseen.contains(&violation.rule)))
 }
 
 fn read_of_the_group(call: &Call) -> Option<Permit> {

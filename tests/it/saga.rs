@@ -4,6 +4,7 @@
 mod faults;
 mod foreign;
 mod orphans;
+mod unseen;
 mod update;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,7 +1,5 @@
 //! A step fails, before or after it happened, and the request is repeated.
 
-use std::path::Path;
-
 use pcs_emulator::Effect as PcsEffect;
 
 use super::*;
@@ -41,13 +39,14 @@ fn pcs_error(code: &str) -> PcsEffect {
     PcsEffect::Error {
         status: http::StatusCode::BAD_REQUEST,
         code: code.to_owned(),
-        message: "as the test orders".to_owned(),
+        // Nothing of the profile, and something that is not it.
+        message: "the subnet is not there".to_owned(),
     }
 }
 
 /// Whatever was interrupted: the end of it is one role, one profile and one group that runs with it, and no role ever
 /// stood without its boundary.
-async fn repeated_until_done(world: &World, request: &Value, case: &str) {
+pub(super) async fn repeated_until_done(world: &World, request: &Value, case: &str) {
     let answer = world.send(request).await;
     assert_eq!(answer.status, 202, "{case}: {answer:?}");
     let made = the_role(world, &["a", "b"]).await;
@@ -160,79 +159,6 @@ async fn two_same_requests_at_once_make_one_role_and_one_group() {
     repeated_until_done(&world, &request, "at once").await;
 }
 
-#[tokio::test]
-async fn while_pcs_does_not_see_the_profile_the_caller_is_told_to_come_back() {
-    let world = start_with(Options {
-        iam_propagation: Duration::from_mins(1),
-        ..Options::default()
-    })
-    .await;
-    let request = create(&["a", "b"]);
-    for _ in 0..2 {
-        let answer = world.send(&request).await;
-        assert_eq!(
-            refused(&answer),
-            (503, "InstanceProfilePropagating"),
-            "{answer:?}"
-        );
-        assert_eq!(answer.headers["retry-after"], "15");
-        the_role(&world, &["a", "b"]).await;
-        let last = world.rows().await.pop().unwrap();
-        assert_eq!(
-            (&last["sk"], &last["errorCode"]),
-            (&json!("9#COMPLETE"), &json!("InstanceProfilePropagating"))
-        );
-    }
-    world.stack.iam_emulator.advance(Duration::from_secs(61));
-    repeated_until_done(&world, &request, "propagated").await;
-}
-
-/// A profile that has been there for long is not "not seen yet": PCS means it.
-#[tokio::test]
-async fn a_denial_for_an_old_role_is_taken_as_one() {
-    let folder = std::env::temp_dir().join(format!("pcs-api-saga-{}", std::process::id()));
-    let options = || Options {
-        data_dir: Some(folder.clone()),
-        iam_propagation: Duration::from_hours(1),
-        ..Options::default()
-    };
-    let world = start_with(options()).await;
-    let request = create(&["a", "b"]);
-    let answer = world.send(&request).await;
-    assert_eq!(
-        refused(&answer),
-        (503, "InstanceProfilePropagating"),
-        "{answer:?}"
-    );
-    world.stack.stop().await;
-    age(&folder.join("iam").join("iam.json"));
-    let variables = [ON, BOUNDED].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let world = World::with_options(Options {
-        variables: BTreeMap::from(variables),
-        ..options()
-    })
-    .await;
-    let answer = world.send(&request).await;
-    assert_eq!(refused(&answer), (403, "UpstreamAccessDenied"), "{answer:?}");
-    nothing_is_left(&world).await;
-    assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED");
-    world.stack.stop().await;
-    std::fs::remove_dir_all(&folder).unwrap();
-}
-
-/// Makes everything in the saved account ten minutes older.
-fn age(file: &Path) {
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut account: Value = serde_json::from_str(&text).unwrap();
-    for list in ["roles", "profiles"] {
-        for stored in account[list].as_array_mut().unwrap() {
-            let created: jiff::Timestamp = stored["created"].as_str().unwrap().parse().unwrap();
-            stored["created"] = json!((created - jiff::SignedDuration::from_mins(10)).to_string());
-        }
-    }
-    std::fs::write(file, account.to_string()).unwrap();
-}
-
 /// PCS refused and will refuse again: what was made for the request goes, and the token can be used anew.
 #[tokio::test]
 async fn what_pcs_refuses_for_good_leaves_nothing() {
@@ -301,12 +227,46 @@ async fn what_iam_refuses_for_good_is_told_and_leaves_nothing() {
         inject(&world, step, 1, fault);
         let answer = world.send(&create(&["a", "b"])).await;
         assert_eq!(refused(&answer), expected, "{step}: {answer:?}");
-        assert!(
-            answer.body["message"].as_str().unwrap().contains("IAM"),
-            "{answer:?}"
-        );
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.contains("IAM"), "{answer:?}");
+        let permission = format!("lacks iam:{step};");
+        assert_eq!(message.contains(&permission), expected.0 == 403, "{answer:?}");
         nothing_is_left(&world).await;
         assert_eq!(world.pcs_mutations(), Vec::<String>::new());
+    }
+}
+
+/// A policy that cannot be looked at counts as neither good nor bad: nothing is begun, and a dry run promises nothing.
+#[tokio::test]
+async fn a_policy_that_cannot_be_looked_at_is_not_taken_for_a_good_one() {
+    for (fault, expected) in [
+        (error(403, "AccessDenied"), (403, "UpstreamAccessDenied")),
+        (error(500, "ServiceFailure"), (503, "ServiceUnavailableException")),
+        (
+            iam_emulator::Effect::Throttle,
+            (503, "ServiceUnavailableException"),
+        ),
+    ] {
+        let world = start().await;
+        let update = json!({"iam": {"additionalIamPolicies": [own_policy("a")]}});
+        for request in [
+            create(&["a"]),
+            with_query(create(&["a"]), &[("dryrun", "true")]),
+            with_body(event("update-compute-node-group"), update),
+        ] {
+            inject(&world, "GetPolicy", 9, fault.clone());
+            let answer = world.send(&request).await;
+            assert_eq!(refused(&answer), expected, "{fault:?}: {answer:?}");
+            let message = answer.body["message"].as_str().unwrap();
+            assert_eq!(
+                message.contains("lacks iam:GetPolicy;"),
+                expected.0 == 403,
+                "{answer:?}"
+            );
+            assert_eq!(write_names(&world), Vec::<String>::new());
+            assert_eq!(world.pcs_mutations(), Vec::<String>::new());
+            world.stack.iam_emulator.clear_faults();
+        }
     }
 }
 

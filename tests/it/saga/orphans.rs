@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use pcs_emulator::UnseenProfiles;
 
 use super::*;
 use crate::sweep::sweep;
@@ -101,6 +102,41 @@ async fn a_role_goes_once_its_group_is_gone() {
         .expect("a row for it");
     assert!(row["nodeRoleArn"].as_str().unwrap().contains("AWSPCS-"), "{row}");
     assert_eq!(sweep(&world).await["rolesRemoved"], 0);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// PCS takes the request, and the group ends in `CREATE_FAILED`. It exists and names the profile, so the role stays, for
+/// the same request and for the sweep, until the group is deleted.
+#[tokio::test]
+async fn the_role_of_a_group_that_fails_later_stays_while_the_group_is_there() {
+    let folder = folder();
+    let unseen = Options {
+        iam_propagation: Duration::from_secs(30),
+        unseen_profiles: UnseenProfiles::FailsLater,
+        ..options(&folder)
+    };
+    let world = start_with(unseen).await;
+    let request = create(&["a", "b"]);
+    let answer = world.send(&request).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    world.settle();
+    let failed = groups(&world).await;
+    assert_eq!(failed[0]["status"], "CREATE_FAILED", "{failed:?}");
+    let made = the_role(&world, &["a", "b"]).await;
+    let again = world.send(&request).await;
+    assert_eq!(again.status, 202, "{again:?}");
+    assert_eq!(steps(&world).await, ["ROLE_ADOPTED"]);
+    assert_eq!(groups(&world).await.len(), 1);
+
+    let world = two_hours_later(world, &folder, None).await;
+    assert_eq!(sweep(&world).await["rolesRemoved"], 0, "its group is there");
+    let stayed = the_role(&world, &["a", "b"]).await;
+    assert_eq!(stayed.role.role_id, made.role.role_id);
+
+    assert_eq!(world.send(&event("delete-compute-node-group")).await.status, 202);
+    world.settle();
+    assert_eq!(sweep(&world).await["rolesRemoved"], 1);
+    nothing_is_left(&world).await;
     fs::remove_dir_all(folder).unwrap();
 }
 
