@@ -13,6 +13,10 @@ TABLE = "pcs-api-audit"
 RETENTION_DAYS = 30
 INDEX = "byRequest"
 ULID = re.compile("E#[0-7][0-9A-HJKMNP-TV-Z]{25}")
+# What stands for a sentence of PCS or IAM, which can repeat values of the request.
+QUOTED = re.compile(
+    r"(PCS|IAM) found (a quota reached|nothing that the request names|the request at odds with the state of the resource"
+    r"|the request invalid( \([\w.*, ]+\))?); the caller was told its words")
 CALLER = {
     "type": "AssumedRole",
     "principalId": "AROADBQP57FF2AEXAMPLE",
@@ -115,9 +119,12 @@ def check_end(row, answer):
     assert row["httpStatus"] == answer.status
     error = answer.json if answer.status >= 400 else {}
     assert row.get("errorCode") == error.get("code")
+    recorded, message = row.get("errorMessage"), error.get("message")
+    if recorded and re.fullmatch(QUOTED, recorded):
+        assert answer.status in (400, 402, 404, 409) and recorded != message
+        return
     # CloudTrail's limit; a cut message is still the beginning of what the caller was told.
-    message = error.get("message")
-    assert row.get("errorMessage") == (message and message.encode()[:1024].decode(errors="ignore"))
+    assert recorded == (message and message.encode()[:1024].decode(errors="ignore"))
     parts = ("rule", "subject", "message")
     told = [[violation[part] for part in parts] for violation in error.get("violations", [])]
     assert [[violation[part] for part in parts] for violation in row.get("violations", [])] == told
