@@ -177,6 +177,12 @@ impl Config {
 }
 
 impl Config {
+    /// What is in force and should be known to whoever reads the log.
+    pub fn warnings(&self) -> Vec<String> {
+        let own = &self.deployment;
+        self.policy.allowlist.warnings(&own.partition, &own.account_id)
+    }
+
     /// SHA-256, in hexadecimal, of what decides and what is recorded: the deployment, the guardrails as
     /// `GET /v1/guardrails` answers them, the retention and the signing key, as JSON with sorted keys.
     pub fn hash(&self) -> String {
@@ -370,7 +376,12 @@ impl Reader<'_> {
             ));
             return None;
         };
-        self.list(NAME, Allowlist::parse(&text))
+        let partition = (self.variable)("PCS_API_PARTITION").unwrap_or_default();
+        let read = Allowlist::parse(&text).and_then(|list| match list.faults(&partition) {
+            faults if faults.is_empty() => Ok(list),
+            faults => Err(faults),
+        });
+        self.list(NAME, read)
     }
 
     /// Not set is as good as empty, the closed end. Lambda changes the code and the variables of a function in two

@@ -21,6 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> Result<(), Error> {
     let config = Config::read(|name| std::env::var(name).ok()).inspect_err(|error| eprintln!("{error}"))?;
     log(config.log_level, config.deployment.rest_api_id.clone())?;
+    for warning in config.warnings() {
+        tracing::warn!("PCS_API_ADDITIONAL_IAM_POLICIES: {warning}");
+    }
     let gateway = Gateway::new(config);
     let gateway = &gateway;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {

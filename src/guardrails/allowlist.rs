@@ -5,6 +5,17 @@ use super::arn_like::ArnPattern;
 /// Account token of AWS-managed policies in ARNs.
 const AWS_MANAGED: &str = "aws";
 
+/// AWS's own policies that allow everything, or everything in IAM, on every resource and without a condition: whoever
+/// has one can have any right of the account. `tests/deploy/test_allowlist.py` compares them with the policies' text.
+const UNBOUNDED: [&str; 4] = [
+    "AdministratorAccess",
+    "AdministratorAccess-Amplify",
+    "IAMFullAccess",
+    "PowerUserAccess",
+];
+/// A name that nobody gives a policy, so that a pattern which matches it matches by no name at all.
+const ANY_NAME: &str = "any-name-at-all-5c1f0b7e";
+
 /// The patterns of the source documents, for `partition` and `account_id`, and in addition the policy that PCS's
 /// own console attaches to compute nodes. Two of them (`AWSBatchServiceRole`, `AmazonEC2SpotFleetTaggingRole`)
 /// carry `iam:PassRole` on `*`: the documented list is offered for parity, not as advice.
@@ -65,9 +76,46 @@ impl Allowlist {
         is_policy_arn(policy_arn) && self.patterns.iter().any(|pattern| pattern.matches(policy_arn))
     }
 
+    /// What makes the list no list: patterns with `*` or `?` that let a policy pass with which a node can do anything. One
+    /// sentence each. Such a policy is let pass only by its own ARN in full, which nobody writes by accident.
+    pub fn faults(&self, partition: &str) -> Vec<String> {
+        let wild = self.patterns.iter().filter(|pattern| pattern.is_wild());
+        let reached = wild.filter_map(|pattern| {
+            let arn = unbounded(partition).find(|arn| pattern.matches(arn))?;
+            Some(format!(
+                "`{}` lets `{arn}` pass, with which a compute node can do anything in the account; make the pattern \
+                 narrower, or list that policy by its full ARN if it is meant",
+                pattern.as_str()
+            ))
+        });
+        reached.collect()
+    }
+
+    /// What passes by the list and should be known to: such policies that are listed in full, and patterns for every
+    /// policy of the account, whose text then nobody has looked at.
+    pub fn warnings(&self, partition: &str, account_id: &str) -> Vec<String> {
+        let any = format!("arn:{partition}:iam::{account_id}:policy/{ANY_NAME}");
+        let warning = |pattern: &ArnPattern| {
+            let what = if pattern.is_wild() {
+                pattern.matches(&any).then_some("every policy of this account")
+            } else {
+                let is_unbounded = unbounded(partition).any(|arn| arn == pattern.as_str());
+                is_unbounded.then_some("a policy with which a compute node can do anything in the account")
+            };
+            what.map(|what| format!("`{}` lets {what} pass", pattern.as_str()))
+        };
+        self.patterns.iter().filter_map(warning).collect()
+    }
+
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
         self.patterns.iter().map(ArnPattern::as_str)
     }
+}
+
+fn unbounded(partition: &str) -> impl Iterator<Item = String> {
+    UNBOUNDED
+        .map(|name| format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}"))
+        .into_iter()
 }
 
 /// A managed policy's ARN without any character that a pattern, a log or a URL could read differently:
@@ -153,6 +201,98 @@ mod tests {
         ] {
             assert!(!allowlist.allows(arn), "{arn}");
         }
+    }
+
+    #[track_caller]
+    fn check(list: &str, is_bounded: bool) {
+        for partition in ["aws", "aws-cn", "aws-us-gov"] {
+            let list = list.replace("PARTITION", partition);
+            let faults = Allowlist::parse(&list).unwrap().faults(partition);
+            assert_eq!(faults.is_empty(), is_bounded, "{list}: {faults:?}");
+        }
+    }
+
+    /// However it is written: what lets an administrator's policy pass is no list.
+    #[test]
+    fn a_pattern_that_bounds_nothing_is_refused() {
+        for list in [
+            "*:*:*:*:*:*",
+            "*:*:*:*:*:**",
+            "arn:*:iam::*:*",
+            "arn:*:*:*:*:*",
+            "arn:PARTITION:iam::*:policy/*",
+            "arn:PARTITION:iam::*:*",
+            "arn:PARTITION:iam::a*:policy/*",
+            "arn:PARTITION:iam::?ws:policy/*",
+            "arn:PARTITION:iam:*:aws:policy/*",
+            "arn:PARTITION:iam::aws:*",
+            "arn:PARTITION:iam::aws:p*",
+            "arn:PARTITION:iam::aws:policy/*",
+            "arn:PARTITION:iam::aws:policy/**",
+            "arn:PARTITION:iam::aws:policy/?*",
+            "arn:PARTITION:iam::aws:policy/*?",
+            "arn:PARTITION:iam::aws:policy/A*",
+            "arn:PARTITION:iam::aws:policy/*Access",
+            "arn:PARTITION:iam::aws:policy/*FullAccess",
+            "arn:PARTITION:iam::aws:policy/Adm?nistratorAccess",
+            "arn:PARTITION:iam::aws:policy/???????????????????",
+            "arn:PARTITION:iam::aws:policy/IAM*",
+            "arn:PARTITION:iam::aws:policy/Power*",
+            "arn:PARTITION:iam::aws:policy/AmazonS3*,arn:PARTITION:iam::*:policy/*User*",
+        ] {
+            check(list, false);
+        }
+    }
+
+    #[test]
+    fn lists_that_bound_are_taken() {
+        for list in [
+            "",
+            "arn:PARTITION:iam::123456789012:policy/team/*",
+            "arn:PARTITION:iam::123456789012:policy/*",
+            "arn:PARTITION:iam::*:policy/parallelcluster*",
+            "arn:PARTITION:iam::aws:policy/AmazonS3*",
+            "arn:PARTITION:iam::aws:policy/Amazon*ReadOnlyAccess",
+            "arn:PARTITION:iam::aws:policy/*ReadOnlyAccess",
+            "arn:PARTITION:iam::aws:policy/service-role/*",
+            "arn:PARTITION:iam::aws:policy/CloudWatch*",
+            "arn:PARTITION:iam::aws:policy/AdministratorAccess",
+            "arn:PARTITION:iam::aws:policy/IAMReadOnlyAccess",
+        ] {
+            check(list, true);
+        }
+        check(&documented("PARTITION", "123456789012").join(","), true);
+    }
+
+    #[test]
+    fn what_is_wide_on_purpose_is_warned_of() {
+        let warnings = |list: &str| {
+            let list = Allowlist::parse(list).unwrap();
+            list.warnings("aws", "123456789012")
+        };
+        for (list, words) in [
+            (
+                "arn:aws:iam::aws:policy/AdministratorAccess",
+                "anything in the account",
+            ),
+            (
+                "arn:aws:iam::aws:policy/PowerUserAccess",
+                "anything in the account",
+            ),
+            (
+                "arn:aws:iam::123456789012:policy/*",
+                "every policy of this account",
+            ),
+            ("arn:aws:iam::1*:policy/**", "every policy of this account"),
+        ] {
+            let warnings = warnings(list);
+            assert!(
+                matches!(warnings.as_slice(), [warning] if warning.contains(words) && warning.contains(list)),
+                "{list}: {warnings:?}"
+            );
+        }
+        assert!(warnings(&documented("aws", "123456789012").join(",")).is_empty());
+        assert!(warnings("arn:aws:iam::123456789012:policy/team/*").is_empty());
     }
 
     #[test]

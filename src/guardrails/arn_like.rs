@@ -45,6 +45,11 @@ impl ArnPattern {
         &self.text
     }
 
+    /// Whether it can match more than one ARN.
+    pub fn is_wild(&self) -> bool {
+        self.text.contains(['*', '?'])
+    }
+
     /// Whether `arn` is like this pattern.
     pub fn matches(&self, arn: &str) -> bool {
         let mut values = arn.splitn(COMPONENTS, ':');

@@ -1,7 +1,9 @@
 """The AdditionalIamPolicies allowlist is one: in the source documents, in the gateway, in the function's environment and
 in what IAM holds the function to."""
 
+import json
 import pathlib
+import re
 
 import boto3
 import pytest
@@ -89,3 +91,70 @@ def test_policies_of_the_list_exist_as_far_as_they_are_awss(name):
         iam = boto3.client("iam", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
         for arn in own:
             assert iam.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
+
+
+SOURCE = pathlib.Path(__file__).parents[2] / "src" / "guardrails" / "allowlist.rs"
+# What the last word of an attack on an account is: whoever may do one of these on every role can be anybody.
+ANYTHING = {"*", "*:*", "iam:*", "iam:attachrolepolicy", "iam:putrolepolicy"}
+# By themselves they allow nothing to a role of a compute node: an agent's session, and a request through another service.
+CONDITIONAL = {"AIDevOpsAgentActionsPolicy", "AWSMcpServiceActionsFullAccess"}
+
+
+def unbounded():
+    """The names that src/guardrails/allowlist.rs lets no pattern reach."""
+    names, = re.findall(r"const UNBOUNDED: \[&str; \d+\] = \[(.*?)\];", SOURCE.read_text(), re.DOTALL)
+    return re.findall(r'"([^"]+)"', names)
+
+
+def allows_anything(document):
+    statements = document["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        resources, actions = several(statement.get("Resource", [])), several(statement.get("Action", []))
+        if statement["Effect"] == "Allow" and "*" in resources:
+            if "NotAction" in statement or {action.lower() for action in actions} & ANYTHING:
+                return True
+    return False
+
+
+def test_no_other_policy_of_aws_allows_everything():
+    """moto has AWS's managed policies, taken from AWS."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+    policies = json.loads(aws_managed_policies_data)
+    found = {policy["Path"].removeprefix("/") + name for name, policy in policies.items()
+             if allows_anything(policy["Document"])}
+    assert found - CONDITIONAL == set(unbounded())
+
+
+def fits(template, value):
+    """As CloudFormation checks a parameter: the whole value, by java.util.regex, whose notation here is Python's too."""
+    return re.fullmatch(template["Parameters"]["AdditionalIamPolicies"]["AllowedPattern"], value) is not None
+
+
+@pytest.mark.parametrize("value", [
+    "*:*:*:*:*:*", "arn:aws:iam::*:policy/*", "arn:*:iam::*:*", "arn:aws:iam::aws:*", "arn:aws:iam::?ws:policy/*",
+    "arn:aws:iam::aws:policy/*", "arn:aws:iam::aws:policy/**", "arn:aws:iam::aws:policy/?*",
+    "arn:aws:iam::aws:policy/*Access", "arn:aws:iam::aws:policy/?dministratorAccess",
+    "arn:aws-cn:iam::aws:policy/*", "arn:aws-us-gov:iam::aws:policy/A*",
+    "arn:aws:iam::aws:policy/AmazonS3*,arn:aws:iam::aws:policy/*",
+    "arn:aws:iam::aws:policy/*,arn:aws:iam::aws:policy/AmazonS3*",
+])
+def test_a_pattern_that_bounds_nothing_is_no_value(template, value):
+    assert not fits(template, value)
+
+
+def test_no_beginning_of_such_a_name_is_enough_for_a_pattern(template):
+    for name in unbounded():
+        for length in range(len(name) + 1):
+            for wild in ("*", "?*", "*?", "?" * (len(name) - length) or "*"):
+                assert not fits(template, f"arn:aws:iam::aws:policy/{name[:length]}{wild}"), (name[:length], wild)
+
+
+@pytest.mark.parametrize("value", [
+    "", "arn:aws:iam::123456789012:policy/team/*", "arn:aws:iam::123456789012:policy/*",
+    "arn:aws:iam::aws:policy/AmazonS3*", "arn:aws:iam::aws:policy/AmazonS3*,arn:aws:iam::123456789012:policy/A*",
+    "arn:aws:iam::aws:policy/service-role/*", "arn:aws:iam::aws:policy/CloudWatch*", "arn:aws:iam::aws:policy/AWSPCS*",
+    "arn:aws:iam::aws:policy/EC2*", "arn:aws:iam::aws:policy/IAMReadOnly*", "arn:aws-us-gov:iam::aws:policy/AmazonFSx?ull*",
+    "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::aws:policy/IAMFullAccess,arn:aws:iam::aws:policy/AmazonS3*",
+])
+def test_a_list_that_bounds_is_a_value(template, value):
+    assert fits(template, value)
