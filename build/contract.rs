@@ -86,13 +86,7 @@ impl Tables<'_> {
         }
         let body = match operation.get("requestBody") {
             None => "None".to_owned(),
-            Some(body) => {
-                let body = resolve(self.document, body)?;
-                let schema = body
-                    .pointer("/content/application~1json/schema")
-                    .ok_or("the request body is not application/json")?;
-                format!("Some({})", self.schema(schema)?)
-            }
+            Some(body) => format!("Some(&{})", self.body(body)?),
         };
         let (success, answer) = object(operation.get("responses"), "responses")?
             .iter()
@@ -107,6 +101,26 @@ impl Tables<'_> {
             "Route {{ method: {:?}, resource: {path:?}, success: {success}, mutation: {mutation}, \
              parameters: &[{parameters}], body: {body}, recorded_input: {input}, recorded_output: {output} }}",
             method.to_uppercase()
+        ))
+    }
+
+    fn body(&mut self, body: &Value) -> Outcome<String> {
+        let body = resolve(self.document, body)?;
+        if body.get("required") != Some(&Value::Bool(true)) {
+            return Err("a request body must be required".into());
+        }
+        let schema = body
+            .pointer("/content/application~1json/schema")
+            .ok_or("the request body is not application/json")?;
+        let empty_is_absent = match body.get("x-pcs-empty").map(Value::as_str) {
+            None => false,
+            Some(Some("absent")) => true,
+            Some(_) => return Err("x-pcs-empty can be absent and nothing else".into()),
+        };
+        let (not_empty, ids) = (texts(&body, "x-pcs-not-empty")?, texts(&body, "x-pcs-ids")?);
+        let schema = self.schema(schema)?;
+        Ok(format!(
+            "Body {{ schema: {schema}, empty_is_absent: {empty_is_absent}, not_empty: &{not_empty:?}, ids: &{ids:?} }}"
         ))
     }
 
@@ -288,6 +302,16 @@ pub fn object<'a>(value: Option<&'a Value>, what: &str) -> Outcome<&'a Map<Strin
 
 pub fn array(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A list of texts that need not be there.
+fn texts<'a>(value: &'a Value, key: &str) -> Outcome<Vec<&'a str>> {
+    let Some(list) = value.get(key) else {
+        return Ok(Vec::new());
+    };
+    let list = list.as_array().ok_or_else(|| format!("`{key}` is not a list"))?;
+    let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+    texts.ok_or_else(|| format!("`{key}` is not a list of names"))
 }
 
 pub fn text<'a>(value: &'a Value, key: &str) -> Outcome<&'a str> {

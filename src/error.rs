@@ -334,6 +334,25 @@ impl Error {
         }
     }
 
+    /// With the words of another service changed.
+    #[must_use]
+    pub fn with_quotes(mut self, change: impl Fn(&str) -> String) -> Error {
+        if let Error::NotFound(Sentence::Quoted(quote))
+        | Error::Conflict(Sentence::Quoted(quote))
+        | Error::Refused { quote, .. }
+        | Error::Quota(quote)
+        | Error::Propagating(Some(quote)) = &mut self
+        {
+            quote.text = change(&quote.text);
+        }
+        if let Error::Refused { fields, .. } = &mut self {
+            for field in fields {
+                *field = FieldError::new(&change(&field.path), change(&field.message));
+            }
+        }
+        self
+    }
+
     fn fields(&self) -> &[FieldError] {
         if let Error::Validation(fields) | Error::Refused { fields, .. } = self {
             fields

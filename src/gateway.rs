@@ -26,6 +26,7 @@ use crate::{
         record::{Decision, Downstream, Entry, Outcome, Step},
     },
     aws::Clients,
+    client_token::ScopedToken,
     config::Config,
     contract,
     error::{Error, FieldError},
@@ -55,6 +56,8 @@ struct Passage {
     opened: Option<Opened>,
     /// When AWS must have answered.
     deadline: Instant,
+    /// What PCS is sent in place of the caller's token.
+    token: Option<ScopedToken>,
 }
 
 impl Gateway {
@@ -84,6 +87,7 @@ impl Gateway {
             entry: Entry::begin(request, lambda_request_id, Timestamp::now()).until(deadline),
             opened: None,
             deadline: deadline.work,
+            token: None,
         };
         let carried_out = AssertUnwindSafe(self.carry_out(request, &mut passage))
             .catch_unwind()
@@ -91,6 +95,10 @@ impl Gateway {
         let panicked = carried_out.is_err();
         let result = carried_out.unwrap_or(Err(Error::Internal));
         let result = self.close(&passage, result, panicked).await;
+        let result = result.map_err(|error| match &passage.token {
+            Some(token) => token.translate(error),
+            None => error,
+        });
         respond(result, &passage.entry)
     }
 
@@ -126,7 +134,7 @@ impl Gateway {
 
     /// Reads the request; one that is right but for its path is somebody's try to get past the policies of API Gateway.
     fn read(&self, operation: Operation, request: &ApiRequest, passage: &mut Passage) -> Result<Call, Error> {
-        let read = router::read(operation, request, &self.config.regions);
+        let read = router::read(operation, request, &self.config);
         if let Ok(call) = &read {
             passage.entry.read_as(call);
         }
@@ -153,6 +161,10 @@ impl Gateway {
         passage: &mut Passage,
     ) -> Result<Success, Error> {
         let client_token = call.scoped_client_token(action, principal, &passage.entry.event_id.to_string());
+        passage.token = client_token.clone().map(|sent| ScopedToken {
+            sent,
+            given: call.client_token.clone(),
+        });
         let prepared = self
             .prepare_role(action, &mut call, client_token.as_deref(), passage)
             .await?;

@@ -19,9 +19,13 @@ pub mod request;
 pub mod router;
 pub mod sweep;
 
+mod body;
+mod client_token;
 mod json;
 mod node_iam;
+mod parameters;
 mod path;
+mod resource_arn;
 mod upstream;
 mod validate;
 

@@ -8,19 +8,23 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    config::Regions,
-    contract::{self, Location, Parameter, Route, Schema},
+    body,
+    config::Config,
+    contract,
     error::{Error, FieldError},
     json, node_iam,
     operations::{Action, Operation},
+    parameters,
     principal::Principal,
     request::{ApiRequest, Body},
-    validate,
+    resource_arn, validate,
 };
 
 /// Larger bodies are refused before they are parsed. The largest request that PCS's limits allow (two stages of 20
 /// lifecycle scripts with all arguments, 200 tags) stays below.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+const REGION: &str = "region";
 
 /// A valid request: what to do, where, with which input.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,15 +62,21 @@ pub fn route(request: &ApiRequest) -> Result<Operation, Error> {
 }
 
 /// Reads and validates the whole request; all that is wrong with it is reported at once.
-pub fn read(operation: Operation, request: &ApiRequest, regions: &Regions) -> Result<Call, Error> {
-    let route = contract::route(operation);
+pub fn read(operation: Operation, request: &ApiRequest, config: &Config) -> Result<Call, Error> {
     let mut errors = Vec::new();
     let mut input = read_body(operation, request, &mut errors)?;
-    read_parameters(route, request, &mut input, &mut errors);
-    let region = take_text(&mut input, "region").unwrap_or_else(|| regions.default.clone());
-    if errors.iter().all(|error| error.path != "region") && !regions.allows(&region) {
-        errors.push(FieldError::new("region", regions.refusal()));
+    let mut faults = Vec::new();
+    parameters::read(contract::route(operation), request, &mut input, &mut faults);
+    let region = take_text(&mut input, REGION).unwrap_or_else(|| config.regions.default.clone());
+    if config.regions.allows(&region) {
+        resource_arn::check(&input, &region, config, &mut faults);
+    } else {
+        // The contract has the Regions of every partition; those of this deployment are fewer.
+        faults.retain(|fault| fault.path != REGION);
+        let meant = validate::meant(&region, &config.regions.names());
+        faults.push(FieldError::new(REGION, config.regions.refusal() + &meant));
     }
+    errors.append(&mut faults);
     let dryrun = input.remove("dryrun") == Some(Value::Bool(true));
     let client_token = take_text(&mut input, "clientToken");
     let additional_iam_policies = node_iam::take(&mut input);
@@ -90,7 +100,7 @@ fn read_body(
     errors: &mut Vec<FieldError>,
 ) -> Result<Map<String, Value>, Error> {
     let bytes = request.body.bytes();
-    let Some(schema) = contract::route(operation).body else {
+    let Some(contracted) = contract::route(operation).body else {
         if !bytes.is_empty() {
             errors.push(FieldError::new("", "this operation takes no body; leave it out"));
         }
@@ -105,108 +115,31 @@ fn read_body(
         });
     }
     let object = match &request.body {
+        Body::Bytes(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
         Body::Bytes(bytes) => json::read_object(bytes),
         Body::NotBase64(_) => Err(vec![FieldError::new("", "the body is not valid base64")]),
     };
-    let object = match object {
+    let mut object = match object {
         Ok(object) => object,
         Err(mut faults) => {
             errors.append(&mut faults);
             return Ok(Map::new());
         }
     };
+    body::drop_empty(&mut object, contracted);
     node_iam::check(operation, &object, errors);
-    let object = Value::Object(object);
-    validate::check(&object, schema, "", errors);
-    match object {
-        Value::Object(object) => Ok(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Ok(Map::new())
-        }
+    validate::check_object(&object, contracted.schema, errors);
+    body::check(&object, contracted, errors);
+    if errors.is_empty() {
+        body::check_changes(&object, contracted, bytes, errors);
     }
+    Ok(object)
 }
 
 /// Whether the media type is JSON; parameters such as `charset` do not matter.
 fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn read_parameters(
-    route: &Route,
-    request: &ApiRequest,
-    input: &mut Map<String, Value>,
-    errors: &mut Vec<FieldError>,
-) {
-    for parameter in route.parameters {
-        let values = given(parameter, request);
-        if values.is_empty() {
-            if parameter.required {
-                errors.push(FieldError::new(parameter.name, "is required"));
-            }
-            continue;
-        }
-        match parse(parameter, &values) {
-            Err(message) => errors.push(FieldError::new(parameter.name, message)),
-            Ok(value) => {
-                validate::check(&value, parameter.schema, parameter.name, errors);
-                input.insert(parameter.name.to_owned(), value);
-            }
-        }
-    }
-    for (name, _) in &request.query {
-        // What a presigned URL carries is API Gateway's business, and already verified.
-        let known = name.starts_with("X-Amz-")
-            || route
-                .parameters
-                .iter()
-                .any(|p| p.location == Location::Query && p.name == name);
-        if !known {
-            errors.push(FieldError::new(
-                name,
-                "is not a query parameter of this operation",
-            ));
-        }
-    }
-}
-
-fn given<'a>(parameter: &Parameter, request: &'a ApiRequest) -> Vec<&'a str> {
-    match parameter.location {
-        Location::Path => request
-            .path_parameters
-            .iter()
-            .filter(|(name, _)| name == parameter.name)
-            .map(|(_, value)| value.as_str())
-            .collect(),
-        Location::Query => request
-            .query
-            .iter()
-            .filter(|(name, _)| name == parameter.name)
-            .flat_map(|(_, values)| values.iter().map(String::as_str))
-            .collect(),
-    }
-}
-
-fn parse(parameter: &Parameter, values: &[&str]) -> Result<Value, String> {
-    if let Schema::Array { .. } = parameter.schema {
-        return Ok(values.iter().map(|value| Value::from(*value)).collect());
-    }
-    let [value] = values else {
-        return Err(format!("is given {} times; give it once", values.len()));
-    };
-    match parameter.schema {
-        Schema::Integer { .. } => value
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| "must be an integer".to_owned()),
-        Schema::Boolean => value
-            .parse::<bool>()
-            .map(Value::from)
-            .map_err(|_| "must be true or false".to_owned()),
-        Schema::String { .. } | Schema::Array { .. } | Schema::Map { .. } | Schema::Object { .. } => {
-            Ok(Value::from(*value))
-        }
-    }
 }
 
 fn take_text(input: &mut Map<String, Value>, name: &str) -> Option<String> {

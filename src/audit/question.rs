@@ -120,11 +120,11 @@ fn range(
     errors: &mut Vec<FieldError>,
 ) -> (Timestamp, Timestamp) {
     let mut time = |name: &str| {
-        let parsed = text(input, name)?.parse::<Timestamp>();
-        if parsed.is_err() {
+        let parsed = read_time(text(input, name)?);
+        if parsed.is_none() {
             errors.push(FieldError::new(name, "is not a date that exists"));
         }
-        parsed.ok()
+        parsed
     };
     let (from, to) = (time("startTime"), time("endTime"));
     if !errors.is_empty() {
@@ -148,6 +148,99 @@ fn range(
     (from, to)
 }
 
+/// A time as clients write it, in a form that the contract's pattern lets pass: RFC 3339, with a blank for the `T` or
+/// before the zone, with zones such as `+0100`, `+01` and `UTC`, with a `+` that form decoding made a blank (a `-` stays
+/// one), and without seconds.
+fn read_time(text: &str) -> Option<Timestamp> {
+    const DATE: usize = "2026-11-20".len();
+    let (date, rest) = (text.get(..DATE)?, text.get(DATE + 1..)?);
+    let is_clock = |character: char| character.is_ascii_digit() || ":.".contains(character);
+    let (clock, zone) = rest.split_at(rest.find(|character| !is_clock(character))?);
+    let seconds = if clock.len() == "09:00".len() { ":00" } else { "" };
+    let zone = match zone.trim_start() {
+        "Z" | "z" | "UTC" => "Z".to_owned(),
+        zone => {
+            let sign = if zone.starts_with('-') { '-' } else { '+' };
+            let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+            let minutes = digits.get(2..).filter(|minutes| !minutes.is_empty());
+            format!("{sign}{}:{}", digits.get(..2)?, minutes.unwrap_or("00"))
+        }
+    };
+    format!("{date}T{clock}{seconds}{zone}").parse().ok()
+}
+
 fn text<'a>(input: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     input.get(name)?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contract, operations::Operation, validate};
+
+    fn passes_the_contract(text: &str) -> bool {
+        let parameters = contract::route(Operation::ListAuditEvents).parameters;
+        let parameter = parameters.iter().find(|parameter| parameter.name == "startTime");
+        let mut errors = Vec::new();
+        validate::check(&text.into(), parameter.unwrap().schema, "startTime", &mut errors);
+        errors.is_empty()
+    }
+
+    /// The forms are those of RFC 3339, of Python's `%z`, of Rust's `DateTime::to_string`, of Postgres; and what form
+    /// decoding makes of a `+`.
+    #[test]
+    fn times_are_read_as_clients_write_them() {
+        for (text, expected) in [
+            ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00Z"),
+            ("2026-11-20t09:00:00z", "2026-11-20T09:00:00Z"),
+            ("2026-11-20T09:00:00+00:00", "2026-11-20T09:00:00Z"),
+            ("2026-11-20T09:00:00.706894+0000", "2026-11-20T09:00:00.706894Z"),
+            ("2026-11-20T09:00:00+0100", "2026-11-20T08:00:00Z"),
+            ("2026-11-20T09:00:00-05:30", "2026-11-20T14:30:00Z"),
+            ("2026-11-20T09:00:00 01:00", "2026-11-20T08:00:00Z"),
+            ("2026-11-20T09:00:00.5 0100", "2026-11-20T08:00:00.5Z"),
+            ("2026-11-20 09:00:00 UTC", "2026-11-20T09:00:00Z"),
+            (
+                "2026-11-20 09:00:00.123456789 UTC",
+                "2026-11-20T09:00:00.123456789Z",
+            ),
+            (
+                "2026-11-20 09:00:00.123456789 +01:00",
+                "2026-11-20T08:00:00.123456789Z",
+            ),
+            (
+                "2026-11-20 09:00:00.123456789  01:00",
+                "2026-11-20T08:00:00.123456789Z",
+            ),
+            ("2026-11-20 09:00:00 -01:00", "2026-11-20T10:00:00Z"),
+            ("2026-11-20 09:00:00-05", "2026-11-20T14:00:00Z"),
+            ("2026-11-20T09:00Z", "2026-11-20T09:00:00Z"),
+            ("2026-11-20 09:00+01", "2026-11-20T08:00:00Z"),
+        ] {
+            assert!(passes_the_contract(text), "{text}");
+            assert_eq!(read_time(text), Some(expected.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_moment_open_is_no_time() {
+        for text in [
+            "2026-11-27",
+            "2026-11-20T09:00:00",
+            "2026-11-20 09:00:00 ",
+            "20261120T090000Z",
+            "2026-11-20T24:00:00Z",
+            "2026-13-20T09:00:00Z",
+            "2026-11-20T09:00:00CET",
+            "2026-11-20T09:00:00--01:00",
+            "2026-11-20T09:00:00 -0100 ",
+            "1764590400",
+            "yesterday",
+            "",
+        ] {
+            assert!(!passes_the_contract(text), "{text}");
+        }
+        assert!(passes_the_contract("2026-02-30T09:00:00Z"));
+        assert_eq!(read_time("2026-02-30T09:00:00Z"), None, "no such day");
+    }
 }

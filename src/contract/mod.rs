@@ -24,12 +24,24 @@ pub struct Route {
     /// Whether the operation changes anything (`x-pcs-mutation`).
     pub mutation: bool,
     pub parameters: &'static [Parameter],
-    /// Schema of the JSON body; `None` when the operation takes none.
-    pub body: Option<&'static Schema>,
+    /// The JSON body, which is then required; `None` when the operation takes none.
+    pub body: Option<&'static Body>,
     /// What the audit trail may keep of the input: parameters and members of the body in one object.
     pub recorded_input: &'static Recorded,
     /// What it may keep of the JSON that PCS, or the gateway itself, answers with.
     pub recorded_output: &'static Recorded,
+}
+
+/// What the contract says of a request's body.
+#[derive(Debug)]
+pub struct Body {
+    pub schema: &'static Schema,
+    /// Whether an empty list or map that the body need not have is as if it were not there (`x-pcs-empty`).
+    pub empty_is_absent: bool,
+    /// Lists, at any depth, that are needed or mean nothing when they are empty (`x-pcs-not-empty`).
+    pub not_empty: &'static [&'static str],
+    /// Members, at any depth, that take an id and no name (`x-pcs-ids`).
+    pub ids: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -101,7 +113,8 @@ impl Schema {
 impl Route {
     /// Whether a caller may give a `clientToken`: in the body, or as a query parameter where there is no body.
     pub fn takes_client_token(&self) -> bool {
-        self.body.is_some_and(|body| body.has_member("clientToken"))
+        self.body
+            .is_some_and(|body| body.schema.has_member("clientToken"))
             || self
                 .parameters
                 .iter()
@@ -117,7 +130,8 @@ pub use tables::{REGIONS, route};
 )]
 mod tables {
     use super::{
-        Action, Automaton, Location, Member, Operation, Parameter, Pattern, Recorded, Route, Schema, State,
+        Action, Automaton, Body, Location, Member, Operation, Parameter, Pattern, Recorded, Route, Schema,
+        State,
     };
 
     include!(concat!(env!("OUT_DIR"), "/contract_tables.rs"));

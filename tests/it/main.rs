@@ -14,6 +14,7 @@ mod wire;
 mod world;
 
 mod allowlist;
+mod answers;
 mod architecture;
 mod arn_like;
 mod audit;

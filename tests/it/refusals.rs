@@ -190,7 +190,6 @@ async fn all_field_errors_are_reported_at_once() {
         "scheduler.version",
         "size",
         "slurmConfiguration.scaleDownIdleTimeInSeconds",
-        "tags",
     ];
     assert_eq!(found, expected, "{body:#}");
 }

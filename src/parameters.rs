@@ -1,0 +1,129 @@
+//! Path and query parameters: read into the input beside the body, each checked by its schema.
+//!
+//! Clients write lists and nested values into a query in many ways. Those that are not the contract's are refused with
+//! the way that is: nothing that a caller sent is ignored.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    contract::{Location, Parameter, Route, Schema},
+    error::FieldError,
+    request::ApiRequest,
+    validate,
+};
+
+/// Adds the parameters to `input`, and to `errors` what is wrong with them.
+pub fn read(
+    route: &Route,
+    request: &ApiRequest,
+    input: &mut Map<String, Value>,
+    errors: &mut Vec<FieldError>,
+) {
+    for parameter in route.parameters {
+        let values = given(parameter, request);
+        if values.is_empty() {
+            if parameter.required {
+                errors.push(FieldError::new(parameter.name, "is required"));
+            }
+            continue;
+        }
+        match parse(parameter, &values) {
+            Err(message) => errors.push(FieldError::new(parameter.name, message)),
+            Ok(value) => {
+                validate::check(&value, parameter.schema, parameter.name, errors);
+                input.insert(parameter.name.to_owned(), value);
+            }
+        }
+    }
+    let in_query = |parameter: &&Parameter| parameter.location == Location::Query;
+    let known: Vec<&Parameter> = route.parameters.iter().filter(in_query).collect();
+    for (name, _) in &request.query {
+        if errors.len() > FieldError::MOST {
+            return;
+        }
+        // What a presigned URL carries is API Gateway's business, and already verified.
+        if !name.starts_with("X-Amz-") && known.iter().all(|parameter| parameter.name != name) {
+            errors.push(FieldError::new(name, unknown(name, &known)));
+        }
+    }
+}
+
+fn given<'a>(parameter: &Parameter, request: &'a ApiRequest) -> Vec<&'a str> {
+    match parameter.location {
+        Location::Path => request
+            .path_parameters
+            .iter()
+            .filter(|(name, _)| name == parameter.name)
+            .map(|(_, value)| value.as_str())
+            .collect(),
+        Location::Query => request
+            .query
+            .iter()
+            .filter(|(name, _)| name == parameter.name)
+            .flat_map(|(_, values)| values.iter().map(String::as_str))
+            .collect(),
+    }
+}
+
+fn parse(parameter: &Parameter, values: &[&str]) -> Result<Value, String> {
+    if let Schema::Array { items, .. } = parameter.schema {
+        return parse_list(parameter.name, items, values);
+    }
+    let [value] = values else {
+        return Err(format!("is given {} times; give it once", values.len()));
+    };
+    match parameter.schema {
+        Schema::Integer { .. } => value
+            .parse::<i64>()
+            .map(Value::from)
+            .map_err(|_| "must be an integer".to_owned()),
+        Schema::Boolean => value
+            .parse::<bool>()
+            .map(Value::from)
+            .map_err(|_| "must be true or false".to_owned()),
+        Schema::String { .. } | Schema::Array { .. } | Schema::Map { .. } | Schema::Object { .. } => {
+            Ok(Value::from(*value))
+        }
+    }
+}
+
+/// Each value once. A comma in a single value may stand between values or belong to one: AWS's tag keys have none in
+/// most services, but PCS's model allows it. Whoever means it says so by giving the value twice.
+fn parse_list(name: &str, items: &Schema, values: &[&str]) -> Result<Value, String> {
+    let Some(value) = values.first() else {
+        return Ok(Value::Array(Vec::new()));
+    };
+    if values.len() == 1 && value.contains(',') {
+        let mut faults = Vec::new();
+        validate::check(&Value::from(*value), items, name, &mut faults);
+        let meant = if faults.is_empty() {
+            ", or give a value that has a comma twice"
+        } else {
+            ""
+        };
+        return Err(format!(
+            "has a comma; repeat the parameter for each value (`{name}=a&{name}=b`){meant}"
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    let values = values.iter().filter(|value| seen.insert(**value));
+    Ok(values.map(|value| Value::from(*value)).collect())
+}
+
+fn unknown(name: &str, known: &[&Parameter]) -> String {
+    // `tagKeys[]`, `tagKeys[0]`, `filter[name]`.
+    let base = name.split(['[', '%']).next().unwrap_or(name);
+    let bracketed = known.iter().find(|parameter| parameter.name == base);
+    match bracketed.map(|parameter| parameter.schema) {
+        Some(Schema::Array { .. }) => format!(
+            "is not a parameter; write `{base}` without brackets and repeat it for each value (`{base}=a&{base}=b`)"
+        ),
+        Some(_) => format!("is not a parameter; write `{base}` without brackets"),
+        None => {
+            let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+            validate::unknown("is not a query parameter of this operation", name, &names)
+        }
+    }
+}
