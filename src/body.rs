@@ -76,7 +76,7 @@ pub fn check_changes(object: &Map<String, Value>, body: &Body, sent: &[u8], erro
     }
     let names = members.iter().map(|member| member.name);
     let names: Vec<&str> = names.filter(|name| *name != CLIENT_TOKEN).collect();
-    let why = if sent.trim_ascii().is_empty() {
+    let why = if sent.is_empty() {
         "the body is missing, so nothing would change"
     } else {
         "nothing would change"

@@ -115,7 +115,7 @@ fn read_body(
         });
     }
     let object = match &request.body {
-        Body::Bytes(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
+        Body::Bytes(bytes) if bytes.is_empty() => Ok(Map::new()),
         Body::Bytes(bytes) => json::read_object(bytes),
         Body::NotBase64(_) => Err(vec![FieldError::new("", "the body is not valid base64")]),
     };

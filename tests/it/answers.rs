@@ -41,7 +41,7 @@ const UPDATES: [&str; 3] = ["update-cluster", "update-compute-node-group", "upda
 #[tokio::test]
 async fn a_body_that_is_required_and_missing_is_refused() {
     let world = World::start().await;
-    for body in [json!(null), json!(""), json!(" \r\n\t")] {
+    for body in [json!(null), json!("")] {
         for (name, words) in [
             (
                 "update-cluster",

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    Outcome,
+    Outcome, bodies,
     programs::{Paths, Program},
     report::{Report, figure},
     runtime_api::Function,
@@ -68,7 +68,52 @@ pub async fn run(
     if write {
         return write_figures(figures, committed, &measured);
     }
-    compare(&committed, &measured, report)
+    compare(&committed, &measured, report)?;
+    if valgrind_is_there() {
+        of_bodies(paths, world, folder, report).await?;
+    }
+    Ok(())
+}
+
+/// The worst bodies of the greatest size beside the best. Whatever multiplies one size that a caller chooses by another
+/// is hundreds of times the best here, and needs no committed figure to be seen.
+async fn of_bodies(paths: &Paths, world: &World, folder: &Path, report: &mut Report) -> Outcome<()> {
+    const FEW: u32 = 2;
+    const MORE: u32 = 4;
+    let mut counted: Vec<(&str, u64)> = Vec::new();
+    for (name, contestant) in bodies::contestants(paths, world)? {
+        let program = under_valgrind(contestant.program, folder);
+        let few = retried(&program, folder, (&contestant.event, contestant.status, FEW)).await?;
+        let more = retried(&program, folder, (&contestant.event, contestant.status, MORE)).await?;
+        counted.push((name, more.saturating_sub(few) / u64::from(MORE - FEW)));
+    }
+    let best = counted
+        .first()
+        .map_or(1, |(_, instructions)| *instructions)
+        .max(1);
+    #[expect(clippy::cast_precision_loss, reason = "below 2^52")]
+    let ratios = counted
+        .iter()
+        .map(|(name, instructions)| (*name, *instructions as f64 / best as f64));
+    let ratios: Vec<(&str, f64)> = ratios.collect();
+    let rows: Vec<Vec<String>> = counted
+        .iter()
+        .zip(&ratios)
+        .map(|((name, instructions), (_, ratio))| {
+            vec![(*name).to_owned(), instructions.to_string(), figure(*ratio)]
+        })
+        .collect();
+    report.heading("Instructions of a refused body of 1 MB, the worst kinds beside the best (the first)");
+    report.table("bodies", &["body", "instructions", "x the best"], &rows);
+    match ratios.iter().find(|(_, ratio)| *ratio > bodies::WORST_TO_BEST) {
+        Some((name, ratio)) => Err(format!(
+            "{}\na body of the kind `{name}` costs {ratio:.0} times what one of the best kind does, more than {} times",
+            report.text,
+            bodies::WORST_TO_BEST
+        )
+        .into()),
+        None => Ok(()),
+    }
 }
 
 /// Of a start, and of each kind of call.

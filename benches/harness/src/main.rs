@@ -1,6 +1,7 @@
 //! `bench`: what the function costs, beside what it could cost and what others cost. `scripts/bench` builds the
 //! programs, runs this and says what the options mean; docs/performance.md explains the figures.
 
+mod bodies;
 mod cores;
 mod growth;
 mod guard;
@@ -52,7 +53,7 @@ struct Options {
 struct Command {
     paths: Paths,
     options: Options,
-    /// Parts to run, of `calls`, `growth`, `load`, `guard`, `figures`, `profile:EVENT` and `spin:EVENT`.
+    /// Parts to run, of `calls`, `bodies`, `growth`, `load`, `guard`, `figures`, `profile:EVENT` and `spin:EVENT`.
     parts: Vec<String>,
     folder: PathBuf,
     json: Option<PathBuf>,
@@ -105,6 +106,7 @@ async fn carry_out(command: &Command) -> Outcome<Report> {
                     fs::write(path, plot::svg(&panels))?;
                 }
             }
+            "bodies" => bodies::run(&command.paths, &command.options, &world, &mut report).await?,
             "load" => load::run(&command.paths, &command.options, &world, &mut report).await?,
             "guard" | "figures" => {
                 let figures = (command.figures.as_path(), part == "figures");
