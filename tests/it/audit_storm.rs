@@ -15,6 +15,7 @@ use std::{
 
 use http::StatusCode;
 use iam_emulator::{Policy, Seed};
+use jiff::SignedDuration;
 use pcs_api::gateway::Gateway;
 use pcs_local::stack::Options;
 use serde_json::{Value, json};
@@ -301,4 +302,7 @@ async fn ten_thousand_calls_in_a_storm_are_all_on_record() {
     check::records_are_closed_once(&rows, &open);
     check::queries_return_everything_once(&storm.world, &rows).await;
     told("chains and queries checked");
+    let later = after_all_have_ended().await + SignedDuration::from_hours(2);
+    crate::later::is_whole_later(&storm.world, later).await;
+    told("a day of sweeps checked");
 }

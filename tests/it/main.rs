@@ -33,6 +33,7 @@ mod guardrail_faults;
 mod guardrails;
 mod guardrails_matrix;
 mod lambda_binary;
+mod later;
 mod life;
 mod recorded;
 mod refusals;

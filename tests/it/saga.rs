@@ -3,6 +3,7 @@
 
 mod faults;
 mod foreign;
+mod kills;
 mod orphans;
 mod unseen;
 mod update;
