@@ -23,8 +23,8 @@ use tokio::time::Instant;
 use crate::{
     audit::{
         Opened,
-        progress::{Part, Progress},
-        record::{Decision, Downstream, Entry, Outcome, Step},
+        progress::{Part, Progress, Unsettled},
+        record::{Decision, Downstream, Entry, Outcome, Step, row::hour_of},
     },
     error::Error,
     gateway::Gateway,
@@ -39,6 +39,14 @@ const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// A run that follows closely on the one that closed an hour does not sum it up yet: what was written has to reach the
 /// index first.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(75);
+/// A round that began before is not waiting for the hourly event any more.
+const ROUND_OVERDUE: SignedDuration = SignedDuration::from_mins(65);
+/// Runs that all meet another one are told as a fault when the last that recorded its progress is so long ago.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_hours(2);
+/// An index lags behind its table by moments; what was written just now is left to a later run.
+const REACHES_INDEX_IN: SignedDuration = SignedDuration::from_mins(5);
+/// All rows of a run are one audit event, and an answer of Lambda holds 6 MB. The next run goes on.
+const STEPS_MAX: u32 = 1_000;
 /// What is left after the deadline for the last rows.
 const CLOSING: Duration = Duration::from_secs(1);
 /// What is so far behind is told as a fault.
@@ -57,6 +65,8 @@ pub struct Report {
     pub node_groups_failed: u32,
     /// Roles that this API made and no group uses.
     pub roles_removed: u32,
+    /// Such roles that could not be removed.
+    pub roles_failed: u32,
     /// Regions of which something could not be read in this round.
     pub regions_failed: u32,
     /// Regions that this account has not enabled, or that its organization closes.
@@ -65,7 +75,7 @@ pub struct Report {
     pub regions_left: u32,
     /// Whether the round is over and everything in reach was looked at, by this run and those before it.
     pub complete: bool,
-    /// What could not be read in this round: Regions, and `iam`.
+    /// What could not be looked at in this round: Regions, `iam` and `unused-roles`.
     pub unread: Vec<String>,
 }
 
@@ -80,6 +90,7 @@ struct Run<'a> {
     /// The time that hours and ages are reckoned from.
     now: Timestamp,
     deadline: Instant,
+    steps: u32,
 }
 
 impl Gateway {
@@ -103,19 +114,24 @@ impl Gateway {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Report, Error> {
-        let progress = self.progress(now).await?;
-        if !progress.memory.hours_left && progress.memory.round.part == Part::Over {
+        let mut progress = self.progress(now).await?;
+        let round = &mut progress.memory.round;
+        if !progress.memory.hours_left && round.part == Part::Over {
             return Ok(Report {
-                complete: progress.memory.round.unread.is_empty(),
+                complete: round.unread.is_empty(),
                 ..Report::default()
             });
+        }
+        // Where hours take all the time, the hourly event can meet a run under way each time.
+        if round.began.is_some_and(|began| began < now - ROUND_OVERDUE) {
+            round.begin_unless_under_way(now);
         }
         self.run(progress, lambda_request_id, now, deadline).await
     }
 
     async fn progress(&self, now: Timestamp) -> Result<Progress, Error> {
-        let last = self.audit.progress(&self.clients).await?;
-        Ok(last.unwrap_or_else(|| Progress::first(now - FIRST_LOOK_BACK)))
+        let otherwise = now - FIRST_LOOK_BACK;
+        self.audit.progress(&self.clients, now, otherwise).await
     }
 
     async fn run(
@@ -125,6 +141,14 @@ impl Gateway {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Report, Error> {
+        if !self.audit.claim(&self.clients, &progress, now).await? {
+            let is_stuck = progress.recorded().is_some_and(|last| last < now - STUCK_AFTER);
+            if is_stuck {
+                metrics::count(Metric::SweepIncomplete);
+            }
+            tracing::warn!(lambda_request_id, is_stuck, "another sweep is under way");
+            return Ok(Report::default());
+        }
         let release = deadline + CLOSING;
         let mut entry = Entry::begin(&ApiRequest::default(), lambda_request_id, now).until(Deadline {
             work: deadline,
@@ -133,10 +157,6 @@ impl Gateway {
         entry.task = Some("Sweep");
         entry.decision = Decision::Allow;
         let opened = self.audit.open(&self.clients, &entry).await?;
-        if !self.audit.claim(&self.clients, &progress, now).await? {
-            tracing::info!(event_id = %entry.event_id, "another sweep is under way");
-            return Ok(Report::default());
-        }
         let mut run = Run {
             gateway: self,
             opened: &opened,
@@ -146,6 +166,7 @@ impl Gateway {
             report: Report::default(),
             now,
             deadline,
+            steps: 0,
         };
         let result = run.all().await;
         run.close(result).await
@@ -175,10 +196,11 @@ impl<'a> Run<'a> {
     async fn hours(&mut self, closed_before: Timestamp, deadline: Instant) -> Result<bool, Error> {
         let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
         let until = self.now - ABANDONED_AFTER;
-        self.report.records_closed += audit
+        let closed = audit
             .close_abandoned(clients, &mut self.progress, until, deadline)
             .await?;
-        let settled = closed_before.min(self.now - SETTLED_AFTER);
+        self.report.records_closed += closed;
+        let settled = self.settled(closed > 0, closed_before);
         let progress = &mut self.progress;
         while audit
             .digest_next_hour(clients, progress, settled, self.now, deadline)
@@ -189,7 +211,26 @@ impl<'a> Run<'a> {
                 break;
             }
         }
-        Ok(Instant::now() < deadline)
+        let progress = &self.progress;
+        Ok(progress.closed_until >= until && progress.digested_until >= hour_of(settled))
+    }
+
+    /// Until when nothing more can come to the index, so that an hour can be summed up.
+    fn settled(&mut self, has_closed: bool, closed_before: Timestamp) -> Timestamp {
+        let now = self.now;
+        let fresh = |unsettled: &Unsettled| now < unsettled.since + REACHES_INDEX_IN;
+        let last = self.progress.memory.unsettled.filter(fresh);
+        self.progress.memory.unsettled = if has_closed {
+            let from = last.map_or(closed_before, |last| last.from.min(closed_before));
+            Some(Unsettled { since: now, from })
+        } else {
+            last
+        };
+        let settled = closed_before.min(now - SETTLED_AFTER);
+        self.progress
+            .memory
+            .unsettled
+            .map_or(settled, |unsettled| settled.min(unsettled.from))
     }
 
     fn is_complete(&self, hours: &Result<bool, Error>) -> bool {
@@ -250,7 +291,7 @@ impl<'a> Run<'a> {
             Ok(()) if !unread.is_empty() => Outcome {
                 status: 502,
                 error_code: Some("SweepIncomplete"),
-                error_message: Some(format!("could not be read: {}", unread.join(", "))),
+                error_message: Some(format!("could not be looked at: {}", unread.join(", "))),
                 panicked: false,
             },
             Ok(()) => Outcome {
@@ -272,6 +313,7 @@ impl<'a> Run<'a> {
         about(&mut entry);
         let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
         audit.step(clients, &mut entry, step, self.opened).await;
+        self.steps += 1;
         self.entry.numbers_after(&entry);
     }
 
@@ -288,7 +330,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_out_of_time(&self) -> bool {
-        Instant::now() >= self.deadline
+        Instant::now() >= self.deadline || self.steps >= STEPS_MAX
     }
 }
 

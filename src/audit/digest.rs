@@ -20,7 +20,7 @@ use super::{
 /// Partition of the digests; the sort key is the hour, `2026-11-21T13`.
 pub const PARTITION: &str = "DIGEST";
 /// A row of DynamoDB holds 400 KB; chains beyond this many are counted, not named.
-pub const CHAINS_MAX: usize = 2_000;
+const CHAINS_MAX: usize = 2_000;
 
 /// What a digest says of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,22 @@ pub struct Leaf {
 
 /// The end of one chain as far as an hour shows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub struct ChainEnd {
     pub rows: u64,
     pub last_seq: u64,
+}
+
+impl From<(u64, u64)> for ChainEnd {
+    fn from((rows, last_seq): (u64, u64)) -> ChainEnd {
+        ChainEnd { rows, last_seq }
+    }
+}
+
+impl From<ChainEnd> for (u64, u64) {
+    fn from(end: ChainEnd) -> (u64, u64) {
+        (end.rows, end.last_seq)
+    }
 }
 
 /// One hour's rows, summed up.
@@ -149,9 +162,9 @@ impl Shard {
 }
 
 impl Summed {
-    /// How many chains it names.
-    pub fn chains(&self) -> usize {
-        self.chains.len()
+    /// Takes the chains out, into `all`.
+    pub fn move_chains(&mut self, all: &mut BTreeMap<String, ChainEnd>) {
+        merge(all, std::mem::take(&mut self.chains));
     }
 
     fn add(&mut self, leaf: Leaf) {
@@ -166,6 +179,14 @@ impl Summed {
         let end = self.chains.entry(leaf.chain_id).or_default();
         end.rows += 1;
         end.last_seq = end.last_seq.max(leaf.chain_seq);
+    }
+}
+
+fn merge(all: &mut BTreeMap<String, ChainEnd>, more: BTreeMap<String, ChainEnd>) {
+    for (id, end) in more {
+        let sum = all.entry(id).or_default();
+        sum.rows += end.rows;
+        sum.last_seq = sum.last_seq.max(end.last_seq);
     }
 }
 
@@ -187,11 +208,7 @@ impl Hour {
             widen(&mut self.bounds, first, last);
         }
         self.expires = self.expires.into_iter().chain(shard.expires).min();
-        for (id, end) in shard.chains {
-            let sum = self.chains.entry(id).or_default();
-            sum.rows += end.rows;
-            sum.last_seq = sum.last_seq.max(end.last_seq);
-        }
+        merge(&mut self.chains, shard.chains);
         self.shards.push(crate::hex(&shard.hash.finalize()));
     }
 

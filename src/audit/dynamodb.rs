@@ -50,10 +50,24 @@ fn is_there(error: &PutItemError, hash: Option<&AttributeValue>) -> bool {
 
 /// The row with the highest sort key of a partition.
 pub async fn newest(client: &Client, table: &str, pk: AttributeValue) -> Result<Option<Item>, &'static str> {
-    let query = client
-        .query()
-        .table_name(table)
-        .key_condition_expression("pk = :pk");
+    newest_with(client, table, pk, "").await
+}
+
+/// Of those whose sort key begins so.
+pub async fn newest_with(
+    client: &Client,
+    table: &str,
+    pk: AttributeValue,
+    prefix: &str,
+) -> Result<Option<Item>, &'static str> {
+    let mut query = client.query().table_name(table);
+    query = if prefix.is_empty() {
+        query.key_condition_expression("pk = :pk")
+    } else {
+        query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
+    };
     let query = query
         .expression_attribute_values(":pk", pk)
         .scan_index_forward(false)

@@ -20,9 +20,9 @@ use tokio::time::Instant;
 use super::{
     Audit,
     chain::Item,
-    digest::{self, CHAINS_MAX, Hour, Shard},
+    digest::{self, Hour, Shard},
     dynamodb::{self, ALREADY_THERE, Stretch},
-    progress::{HalfShard, Progress, text, unavailable},
+    progress::{HalfDigest, HalfShard, Progress, text, unavailable},
     record::{
         Stage,
         row::{self, hour_of},
@@ -33,6 +33,9 @@ use crate::{aws::Clients, error::Error};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Each takes two calls of the table; they are few unless the table was down.
 const CLOSED_AT_A_TIME: usize = 8;
+/// A row of DynamoDB holds 400 KB, and a chain takes up to 50 bytes of it. An hour of more execution environments has to
+/// be summed up in one run.
+const HALF_CHAINS_MAX: usize = 7_000;
 
 impl Audit {
     /// Closes what was opened before `until` and that nobody closed, and moves `closed_until` on. Returns how many
@@ -58,7 +61,7 @@ impl Audit {
                 reached = reached.min(shard_reached);
             }
             progress.closed_until = reached;
-            if reached < to || Instant::now() >= deadline {
+            if reached <= from || Instant::now() >= deadline {
                 break;
             }
         }
@@ -157,24 +160,30 @@ impl Audit {
             .as_ref()
             .and_then(|last| text(last, "sk"))
             .is_some_and(|last| last >= row::hour(hour).as_str());
-        let halves = std::mem::take(&mut progress.memory.half_digest);
         if !is_there {
-            let shards = self.sum_up(clients, hour, halves, deadline).await?;
+            // Kept until the new sum is there: a page that cannot be read must not cost what earlier runs have done.
+            let half = progress.memory.half_digest.clone();
+            let mut chains = half.chains;
+            let mut shards = self.sum_up(clients, hour, half.shards, deadline).await?;
             if !shards.iter().all(|shard| shard.ended) {
-                let chains: usize = shards.iter().map(|shard| shard.summed.chains()).sum();
-                // More would not fit into a row, and the hour is begun again.
-                if chains <= CHAINS_MAX {
-                    progress.memory.half_digest = shards;
+                for shard in &mut shards {
+                    shard.summed.move_chains(&mut chains);
                 }
+                progress.memory.half_digest = match chains.len() {
+                    0..=HALF_CHAINS_MAX => HalfDigest { shards, chains },
+                    _ => HalfDigest::default(),
+                };
                 return Ok(false);
             }
             let previous = last.as_ref().and_then(|last| text(last, "rowHash"));
             let mut sum = Hour::default();
+            sum.chains = chains;
             for shard in shards {
                 sum.end_shard(shard.summed);
             }
             self.write_digest(clients, &sum, hour, previous, now).await?;
         }
+        progress.memory.half_digest = HalfDigest::default();
         progress.digested_until = hour + HOUR;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Audit,
     chain::Item,
-    digest::Summed,
+    digest::{ChainEnd, Summed},
     dynamodb::{self, ALREADY_THERE},
     record::row,
 };
@@ -39,12 +39,31 @@ pub struct Progress {
 pub struct Memory {
     /// Whether time ran out before all was closed and summed up that could be.
     pub hours_left: bool,
-    /// The shards of the hour at `digested_until`, as far as they are summed up.
-    pub half_digest: Vec<HalfShard>,
+    /// The hour at `digested_until`, as far as it is summed up.
+    pub half_digest: HalfDigest,
+    /// Closing rows that a sweep wrote last: since when, and in hours from where on, they may not have reached the index.
+    pub unsettled: Option<Unsettled>,
     pub round: Round,
+    /// Regions that had clusters when they were read last.
+    pub inhabited: BTreeSet<String>,
 }
 
-/// A shard of the hour whose digest is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    pub since: Timestamp,
+    pub from: Timestamp,
+}
+
+/// An hour whose digest is under way.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HalfDigest {
+    pub shards: Vec<HalfShard>,
+    /// The chains of all shards, each once: a row of the table has room for some thousands.
+    pub chains: BTreeMap<String, ChainEnd>,
+}
+
+/// A shard of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HalfShard {
@@ -62,7 +81,7 @@ pub struct Round {
     pub part: Part,
     /// What was looked at last. `None` at the beginning.
     pub place: Place,
-    /// What could not be read in this round: Regions, and `iam`.
+    /// What could not be looked at in this round: Regions, `iam` and `unused-roles`.
     pub unread: BTreeSet<String>,
     /// Regions out of this account's reach, with when they were asked last.
     pub out_of_reach: BTreeMap<String, Timestamp>,
@@ -94,6 +113,11 @@ pub struct Place {
 }
 
 impl Progress {
+    /// When it was recorded.
+    pub fn recorded(&self) -> Option<Timestamp> {
+        self.read_from.parse().ok()
+    }
+
     /// What the first sweep of a deployment begins with.
     pub fn first(from: Timestamp) -> Progress {
         Progress {
@@ -106,20 +130,40 @@ impl Progress {
 }
 
 impl Audit {
-    /// What the last sweep recorded; `None` before the first.
-    pub async fn progress(&self, clients: &Clients) -> Result<Option<Progress>, Error> {
-        let newest = self.newest(clients, PARTITION).await?;
-        Ok(newest.and_then(|row| {
-            Some(Progress {
-                closed_until: text(&row, "closedUntil")?.parse().ok()?,
-                digested_until: text(&row, "digestedUntil")?.parse().ok()?,
-                // One that cannot be read, of another version perhaps, costs a round and half a digest.
-                memory: text(&row, "memory")
-                    .and_then(|memory| serde_json::from_str(memory).ok())
-                    .unwrap_or_default(),
-                read_from: text(&row, "sk")?.to_owned(),
-            })
-        }))
+    /// What the last sweep recorded; before the first, and where that is no progress that a sweep can have made by `now`,
+    /// what one would begin with that looks back until `otherwise`.
+    pub async fn progress(
+        &self,
+        clients: &Clients,
+        now: Timestamp,
+        otherwise: Timestamp,
+    ) -> Result<Progress, Error> {
+        let Some(row) = self.newest(clients, PARTITION).await? else {
+            return Ok(Progress::first(otherwise));
+        };
+        let time = |name| {
+            text(&row, name)?
+                .parse::<Timestamp>()
+                .ok()
+                .filter(|time| *time <= now)
+        };
+        let read_from = text(&row, "sk").unwrap_or_default().to_owned();
+        let (Some(closed_until), Some(digested_until)) = (time("closedUntil"), time("digestedUntil")) else {
+            tracing::warn!(row = read_from, "SWEEP_PROGRESS_UNREADABLE");
+            return Ok(Progress {
+                read_from,
+                ..Progress::first(otherwise)
+            });
+        };
+        Ok(Progress {
+            closed_until,
+            digested_until,
+            // One that cannot be read, of another version perhaps, costs a round and half a digest.
+            memory: text(&row, "memory")
+                .and_then(|memory| serde_json::from_str(memory).ok())
+                .unwrap_or_default(),
+            read_from,
+        })
     }
 
     /// `now` is when the sweep began.
@@ -144,7 +188,10 @@ impl Audit {
     /// Claims what follows on `progress` for one run; `false` while another run has it.
     pub async fn claim(&self, clients: &Clients, progress: &Progress, now: Timestamp) -> Result<bool, Error> {
         let prefix = format!("{}#", progress.read_from);
-        let last = self.newest(clients, CLAIMS).await?;
+        let pk = AttributeValue::S(CLAIMS.to_owned());
+        let table = &self.config.audit.table;
+        let last = dynamodb::newest_with(clients.dynamodb(), table, pk, &prefix).await;
+        let last = last.map_err(unavailable)?;
         let last = last
             .as_ref()
             .and_then(|row| Some((text(row, "sk")?.strip_prefix(&prefix)?, text(row, "at")?)));
@@ -155,13 +202,14 @@ impl Audit {
                     .split('#')
                     .next()
                     .and_then(|time| time.parse::<Timestamp>().ok());
-                if claimed.is_some_and(|claimed| now < claimed + CLAIM_HOLDS) {
+                // One of the future is nobody's who could be running.
+                if claimed.is_some_and(|claimed| claimed - CLAIM_HOLDS < now && now < claimed + CLAIM_HOLDS) {
                     return Ok(false);
                 }
                 number.parse().unwrap_or(0_u32).saturating_add(1)
             }
         };
-        let row = self.row(CLAIMS, &format!("{prefix}{number:03}"), now);
+        let row = self.row(CLAIMS, &format!("{prefix}{number:06}"), now);
         match self.write(clients, row).await {
             Ok(()) => Ok(true),
             Err(ALREADY_THERE) => Ok(false),

@@ -7,12 +7,15 @@ use std::collections::BTreeSet;
 
 use aws_sdk_iam::{
     Client,
-    operation::{get_instance_profile::GetInstanceProfileError, get_role::GetRoleError},
+    operation::{
+        get_instance_profile::GetInstanceProfileError, get_role::GetRoleError,
+        list_instance_profiles_for_role::ListInstanceProfilesForRoleError,
+    },
     types::Tag,
 };
 use futures_util::future::try_join;
 
-use super::facts::{Unavailable, unavailable};
+use super::facts::{Unavailable, attached, inline_names, unavailable};
 use crate::{
     audit::record::Downstream,
     guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG},
@@ -114,6 +117,49 @@ async fn empty_profile(client: &Client, name: &str) -> Result<Option<Candidate>,
         }
         Err(error) => Err(unavailable("GetInstanceProfile", &error, &mut Vec::new())),
     }
+}
+
+/// A role that may go, as it is right before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// ARNs of the managed policies.
+    pub attached: Vec<String>,
+    /// Names of the inline policies.
+    pub inline: Vec<String>,
+    /// Whether an instance profile of another name has the role too: somebody else may run with it.
+    pub is_shared: bool,
+}
+
+/// Reads the role of this name; of a profile without one there is nothing to find.
+pub async fn found(client: &Client, name: &str, log: &mut Vec<Downstream>) -> Result<Found, Unavailable> {
+    let profiles = client
+        .list_instance_profiles_for_role()
+        .role_name(name)
+        .send()
+        .await;
+    let profiles = match profiles {
+        Ok(output) if output.is_truncated => return Err(Unavailable::Later),
+        Ok(output) => output.instance_profiles,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(ListInstanceProfilesForRoleError::is_no_such_entity_exception) =>
+        {
+            return Ok(Found {
+                attached: Vec::new(),
+                inline: Vec::new(),
+                is_shared: false,
+            });
+        }
+        Err(error) => return Err(unavailable("ListInstanceProfilesForRole", &error, log)),
+    };
+    Ok(Found {
+        attached: attached(client, name, log).await?,
+        inline: inline_names(client, name, log).await?,
+        is_shared: profiles
+            .iter()
+            .any(|profile| profile.path != PATH || profile.instance_profile_name != name),
+    })
 }
 
 fn tag(tags: Option<&[Tag]>, key: &str) -> Option<String> {

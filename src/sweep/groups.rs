@@ -31,9 +31,15 @@ struct Profiles<'a> {
 }
 
 impl<'a> Profiles<'a> {
-    fn facts(&mut self, arn: &str) -> Shared<BoxFuture<'a, Option<Facts>>> {
+    fn facts(&mut self, output: &Map<String, Value>) -> Shared<BoxFuture<'a, Option<Facts>>> {
         let (gateway, deadline) = (self.gateway, self.deadline);
-        let inspect = |arn: String| async move { gateway.inspect(&arn, deadline).await.0 };
+        let arn = profile_of(output).unwrap_or_default();
+        let inspect = |arn: String| async move {
+            if arn.is_empty() {
+                return None;
+            }
+            gateway.inspect(&arn, deadline).await.0
+        };
         let known = self.known.entry(arn.to_owned());
         known
             .or_insert_with_key(|arn| inspect(arn.clone()).boxed().shared())
@@ -63,19 +69,18 @@ impl Run<'_> {
                 round.out_of_reach.remove(region);
                 self.check_region(region, &mut profiles).await
             };
-            let round = &mut self.progress.memory.round;
+            let memory = &mut self.progress.memory;
             match looked {
                 Ok(()) => {}
                 Err(Unread::OutOfTime) => return,
-                Err(Unread::OutOfReach) => {
+                // One that had clusters has them still: they run on, and nobody checks them.
+                Err(Unread::OutOfReach) if !memory.inhabited.contains(region) => {
                     tracing::info!(region, "the Region is not enabled, or closed by the organization");
-                    round.out_of_reach.insert(region.to_owned(), self.now);
+                    memory.round.out_of_reach.insert(region.to_owned(), self.now);
                 }
-                Err(Unread::Failed) => {
-                    round.unread.insert(region.to_owned());
-                }
+                Err(Unread::OutOfReach | Unread::Denied | Unread::Failed) => self.miss(region),
             }
-            round.leave(region);
+            self.progress.memory.round.leave(region);
         }
         let round = &mut self.progress.memory.round;
         if round.part == Part::Checking {
@@ -83,22 +88,29 @@ impl Run<'_> {
         }
     }
 
-    /// What fails in the Region does not keep the rest of it from being checked.
-    async fn check_region(&mut self, region: &str, profiles: &mut Profiles<'_>) -> Result<(), Unread> {
-        let mut result = Ok(());
-        for cluster in self.reads(region).clusters().await? {
-            if cluster < self.progress.memory.round.place.cluster {
-                continue;
-            }
-            match self.check_cluster(region, &cluster, profiles).await {
-                Ok(()) => {}
-                Err(Unread::Failed) => result = Err(Unread::Failed),
-                Err(unread) => return Err(unread),
-            }
-        }
-        result
+    /// Remembers at once that something of a Region, or of IAM, could not be read: time may run out before its end.
+    pub(super) fn miss(&mut self, what: &str) {
+        self.progress.memory.round.unread.insert(what.to_owned());
     }
 
+    /// What fails in the Region does not keep the rest of it from being checked.
+    async fn check_region(&mut self, region: &str, profiles: &mut Profiles<'_>) -> Result<(), Unread> {
+        let clusters = self.reads(region).clusters().await?;
+        let inhabited = &mut self.progress.memory.inhabited;
+        if clusters.is_empty() {
+            inhabited.remove(region);
+        } else {
+            inhabited.insert(region.to_owned());
+        }
+        for cluster in clusters {
+            if cluster >= self.progress.memory.round.place.cluster {
+                self.check_cluster(region, &cluster, profiles).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the cluster. Fails only for want of time.
     async fn check_cluster(
         &mut self,
         region: &str,
@@ -107,9 +119,14 @@ impl Run<'_> {
     ) -> Result<(), Unread> {
         let reads = self.reads(region);
         let groups = match reads.groups(cluster).await {
-            // What was deleted since it was listed is not missed.
-            Err(Unread::Failed) if !reads.clusters().await?.iter().any(|id| id == cluster) => return Ok(()),
-            groups => groups?,
+            Ok(groups) => groups,
+            Err(Unread::OutOfTime) => return Err(Unread::OutOfTime),
+            Err(_) => {
+                if !reads.is_gone(cluster, None).await {
+                    self.miss(region);
+                }
+                return Ok(());
+            }
         };
         let place = &self.progress.memory.round.place;
         let ahead: Vec<String> = groups
@@ -117,10 +134,7 @@ impl Run<'_> {
             .filter(|group| !place.is_behind(cluster, group))
             .collect();
         let seen = reads.each(cluster, ahead).map(|(group, output)| {
-            let facts = output
-                .as_ref()
-                .ok()
-                .map(|output| profiles.facts(profile_of(output)));
+            let facts = output.as_ref().ok().map(|output| profiles.facts(output));
             async move {
                 match facts {
                     Some(facts) => (group, output, facts.await),
@@ -130,32 +144,32 @@ impl Run<'_> {
             .boxed()
         });
         let mut seen = seen.buffered(INSPECTED_AT_A_TIME).boxed();
-        let mut result = Ok(());
-        let mut failed = Vec::new();
         while let Some((group, output, facts)) = seen.next().await {
             match output {
                 Ok(_) if facts.is_none() && self.is_out_of_time() => return Err(Unread::OutOfTime),
                 Ok(output) => {
                     if !self.judge(region, &output, facts).await {
-                        result = Err(Unread::Failed);
+                        self.miss(region);
                     }
                 }
-                Err(Unread::Failed) => failed.push(group.clone()),
-                Err(unread) => return Err(unread),
+                Err(Unread::OutOfTime) => return Err(Unread::OutOfTime),
+                Err(_) => {
+                    if !reads.is_gone(cluster, Some(&group)).await {
+                        self.report.node_groups_failed += 1;
+                        self.miss(region);
+                    }
+                }
             }
             self.progress.memory.round.place = Place {
                 region: region.to_owned(),
                 cluster: cluster.to_owned(),
                 group,
             };
+            if self.is_out_of_time() {
+                return Err(Unread::OutOfTime);
+            }
         }
-        if failed.is_empty() {
-            return result;
-        }
-        let there = reads.groups(cluster).await.unwrap_or_else(|_| failed.clone());
-        let missed = failed.iter().filter(|group| there.contains(group)).count();
-        self.report.node_groups_failed += u32::try_from(missed).unwrap_or(u32::MAX);
-        if missed > 0 { Err(Unread::Failed) } else { result }
+        Ok(())
     }
 
     /// Whether the group could be checked; what is wrong with its role, or that it could not be read, is put on record.
@@ -197,9 +211,8 @@ impl Run<'_> {
     }
 }
 
-/// ARN of the group's instance profile; what has none has a profile that nobody finds.
-pub(super) fn profile_of(output: &Map<String, Value>) -> &str {
-    let group = output.get("computeNodeGroup");
-    let arn = group.and_then(|group| group.get("iamInstanceProfileArn")?.as_str());
-    arn.unwrap_or_default()
+/// ARN of the group's instance profile, which every group has.
+pub(super) fn profile_of(output: &Map<String, Value>) -> Option<&str> {
+    let group = output.get("computeNodeGroup")?;
+    group.get("iamInstanceProfileArn")?.as_str()
 }

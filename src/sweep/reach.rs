@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Callers share PCS's limits with the sweep.
-const READ_AT_A_TIME: usize = 4;
+const READ_AT_A_TIME: usize = 8;
 
 /// Why something was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) enum Unread {
     OutOfTime,
     /// The account has not enabled the Region, or its organization closes it.
     OutOfReach,
+    /// PCS lets the function see nothing of the Region.
+    Denied,
     Failed,
 }
 
@@ -101,8 +103,8 @@ impl<'a> Reads<'a> {
         let permit = guardrails::permit_read(action, self.region, input).ok_or(Unread::Failed)?;
         let answer = pcs::call(&self.gateway.clients, &permit, self.opened, None, self.deadline).await;
         answer.map(|answer| answer.output).map_err(|failure| {
-            let unread = self.unread(&failure);
-            if unread == Unread::Failed {
+            let unread = self.unread(action, &failure);
+            if matches!(unread, Unread::Failed | Unread::Denied) {
                 let code = failure.code();
                 tracing::warn!(region = self.region, action = action.name(), code, "SWEEP_UNREAD");
             }
@@ -110,21 +112,37 @@ impl<'a> Reads<'a> {
         })
     }
 
-    fn unread(&self, failure: &Failure) -> Unread {
+    /// Only the first look at a Region says something of the whole of it.
+    fn unread(&self, action: Action, failure: &Failure) -> Unread {
+        let is_own = self.region == self.gateway.config.regions.default;
         match failure {
             Failure::OutOfTime { .. } if Instant::now() >= self.deadline => Unread::OutOfTime,
-            Failure::RegionNotEnabled { .. } => Unread::OutOfReach,
-            Failure::Service { message, .. }
-                if is_closed_by_organization(message)
-                    && self.region != self.gateway.config.regions.default =>
+            Failure::RegionNotEnabled { .. } if action == Action::ListClusters => Unread::OutOfReach,
+            Failure::Service { code, message, .. }
+                if action == Action::ListClusters && code == "AccessDeniedException" =>
             {
-                Unread::OutOfReach
+                if is_closed_by_organization(message) && !is_own {
+                    Unread::OutOfReach
+                } else {
+                    Unread::Denied
+                }
             }
             Failure::Service { .. }
+            | Failure::RegionNotEnabled { .. }
             | Failure::Garbage { .. }
             | Failure::Unreachable
             | Failure::OutOfTime { .. } => Unread::Failed,
         }
+    }
+
+    /// Whether the group was deleted since it was listed. Lists are a moment old when their items are read, and PCS
+    /// refuses ids that it does not have as it refuses those that may not be seen.
+    pub async fn is_gone(self, cluster: &str, group: Option<&str>) -> bool {
+        if let Ok(groups) = self.groups(cluster).await {
+            return group.is_some_and(|group| !groups.iter().any(|id| id == group));
+        }
+        let clusters = self.clusters().await;
+        clusters.is_ok_and(|clusters| !clusters.iter().any(|id| id == cluster))
     }
 }
 

@@ -16,11 +16,7 @@ use super::{
 use crate::{
     audit::{progress::Part, record::Step},
     guardrails::node_role::{self, Candidate},
-    iam::{
-        facts::{attached, inline_names},
-        own,
-        roles::Roles,
-    },
+    iam::{own, roles::Roles},
 };
 
 /// Each reads the compute node groups of its Region.
@@ -28,8 +24,10 @@ const REGIONS_AT_A_TIME: usize = 4;
 const CANDIDATES_AT_A_TIME: usize = 4;
 /// Runs in which all groups could not be read in time; more would not do it either.
 const TRIES: u32 = 3;
-/// Name among what could not be read.
+/// Names among what could not be looked at: IAM did not let roles be read or removed, or all groups could not be read
+/// in one run.
 const IAM: &str = "iam";
+const UNUSED_ROLES: &str = "unused-roles";
 
 impl Run<'_> {
     /// Looks for unused roles, once all groups have been checked.
@@ -46,12 +44,11 @@ impl Run<'_> {
         let round = &mut self.progress.memory.round;
         match looked {
             Err(Unread::OutOfTime) if round.removals < TRIES => return,
-            Err(_) => {
-                round.unread.insert(IAM.to_owned());
-            }
-            Ok(()) => {}
+            Err(Unread::OutOfTime) => self.miss(UNUSED_ROLES),
+            // Told already by what was missed.
+            Err(Unread::OutOfReach | Unread::Denied | Unread::Failed) | Ok(()) => {}
         }
-        round.part = Part::Over;
+        self.progress.memory.round.part = Part::Over;
     }
 
     async fn look_for_unused(&mut self) -> Result<(), Unread> {
@@ -65,31 +62,25 @@ impl Run<'_> {
             return Ok(());
         }
         // Right before: what a group did not use an hour ago it may use now.
-        let used = self.used().await;
+        let used = self.used().await?;
         let policy = &self.gateway.config.policy;
         let unused = names
             .into_iter()
             .filter(|name| !used.profiles.contains(&node_role::profile_arn(policy, name)));
         let candidates = stream::iter(unused).map(|name| own::candidate(iam, name).boxed());
         let mut candidates = candidates.buffered(CANDIDATES_AT_A_TIME).boxed();
-        let mut result = if used.is_out_of_time {
-            Err(Unread::OutOfTime)
-        } else {
-            Ok(())
-        };
         loop {
             let next = timeout_at(self.deadline, candidates.next()).await;
             let Some(candidate) = next.map_err(|_| Unread::OutOfTime)? else {
-                break;
+                return Ok(());
             };
             match candidate {
                 // Gone since it was listed.
                 Ok(None) => {}
                 Ok(Some(candidate)) => self.remove(&candidate, &used).await?,
-                Err(_) => result = Err(Unread::Failed),
+                Err(_) => self.miss(IAM),
             }
         }
-        result
     }
 
     /// Removes the role, the profile of its name, and nothing that the permit does not name.
@@ -103,32 +94,38 @@ impl Run<'_> {
             return Err(Unread::OutOfTime);
         }
         let iam = self.gateway.clients.iam();
-        // What cannot be read is not deleted, and then IAM keeps the role: an orphan, tried again next time.
-        let policies = async {
-            let mut log = Vec::new();
-            let attached = attached(iam, permit.name(), &mut log).await.unwrap_or_default();
-            let inline = inline_names(iam, permit.name(), &mut log)
-                .await
-                .unwrap_or_default();
-            (attached, inline, log)
-        };
-        let policies = timeout_at(self.deadline, Box::pin(policies)).await;
-        let (attached, inline, mut log) = policies.map_err(|_| Unread::OutOfTime)?;
+        let mut log = Vec::new();
+        let found = timeout_at(self.deadline, Box::pin(own::found(iam, permit.name(), &mut log))).await;
         self.downstream.append(&mut log);
-        let permit = permit.with_policies(attached, inline);
+        let Ok(found) = found.map_err(|_| Unread::OutOfTime)? else {
+            self.miss(IAM);
+            return Ok(());
+        };
+        if found.is_shared {
+            tracing::info!(
+                role = permit.name(),
+                "another instance profile has the role too; it stays"
+            );
+            return Ok(());
+        }
+        let permit = permit.with_policies(found.attached, found.inline);
         let mut roles = Roles::new(iam, self.opened, self.deadline, &mut self.downstream);
         let removed = roles.remove(&permit, true).await.is_ok();
         self.report.roles_removed += u32::from(removed);
         let step = if removed { Step::RoleRemoved } else { Step::Orphan };
         let role = node_role::role_arn(policy, permit.name());
         self.step(step, |entry| entry.node_role = Some(role)).await;
+        if !removed {
+            self.report.roles_failed += 1;
+            self.miss(IAM);
+        }
         Ok(())
     }
 
-    /// The profiles of all groups, and the Regions of which every group was read.
-    async fn used(&mut self) -> Used {
-        let gateway = self.gateway;
-        let names = gateway.config.regions.names();
+    /// The profiles of all groups, and the Regions of which every group was read. Nothing of it is of use unless the others
+    /// let nothing be seen: a group there could have the role.
+    async fn used(&mut self) -> Result<Used, Unread> {
+        let names = self.gateway.config.regions.names();
         let round = &self.progress.memory.round;
         let in_reach = names
             .into_iter()
@@ -137,20 +134,22 @@ impl Run<'_> {
         let regions = stream::iter(reads).map(|(region, reads)| used_in(region, reads).boxed());
         let mut regions = regions.buffer_unordered(REGIONS_AT_A_TIME).boxed();
         let mut all = Used::default();
+        let mut result = Ok(());
         while let Some((region, used)) = regions.next().await {
             match used {
                 Ok(mut used) => {
                     all.profiles.append(&mut used);
                     all.read.push(region);
                 }
-                Err(Unread::OutOfTime) => all.is_out_of_time = true,
-                // Its groups were checked a moment ago, so this is told already, or new.
-                Err(Unread::OutOfReach | Unread::Failed) => {
-                    self.progress.memory.round.unread.insert(region.to_owned());
+                Err(Unread::Denied | Unread::OutOfReach) => self.miss(region),
+                Err(Unread::OutOfTime) => result = Err(Unread::OutOfTime),
+                Err(Unread::Failed) => {
+                    self.miss(region);
+                    result = result.and(Err(Unread::Failed));
                 }
             }
         }
-        all
+        result.map(|()| all)
     }
 }
 
@@ -161,8 +160,6 @@ struct Used {
     profiles: BTreeSet<String>,
     /// The Regions of which every group was read.
     read: Vec<&'static str>,
-    /// Whether another could not be read for lack of time.
-    is_out_of_time: bool,
 }
 
 /// The profiles of all groups of a Region, or none.
@@ -170,10 +167,20 @@ async fn used_in(region: &'static str, reads: Reads<'_>) -> (&'static str, Resul
     let used = async {
         let mut used = BTreeSet::new();
         for cluster in reads.clusters().await? {
-            let groups = reads.groups(&cluster).await?;
+            let groups = match reads.groups(&cluster).await {
+                Err(Unread::Failed) if reads.is_gone(&cluster, None).await => continue,
+                groups => groups?,
+            };
             let mut outputs = reads.each(&cluster, groups);
-            while let Some((_, output)) = outputs.next().await {
-                used.insert(profile_of(&output?).to_owned());
+            while let Some((group, output)) = outputs.next().await {
+                match output {
+                    Ok(output) => {
+                        let profile = profile_of(&output).ok_or(Unread::Failed)?;
+                        used.insert(profile.to_owned());
+                    }
+                    Err(Unread::Failed) if reads.is_gone(&cluster, Some(&group)).await => {}
+                    Err(unread) => return Err(unread),
+                }
             }
         }
         Ok(used)

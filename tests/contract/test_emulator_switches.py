@@ -453,6 +453,16 @@ def test_what_is_no_setting_stops_the_start(flags):
     assert refused_start(*flags).startswith("pcs-emulator: ")
 
 
+def test_a_region_that_is_not_enabled_knows_no_credentials():
+    TRIED.add("--regions-not-enabled")
+    with emulator("--regions-not-enabled", "af-south-1,eu-south-1") as running:
+        assert client(running.url).list_clusters()["clusters"] == []
+        for region in ("af-south-1", "eu-south-1"):
+            with pytest.raises(botocore.exceptions.ClientError) as refused:
+                client(running.url, region=region).list_clusters()
+            assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
 def test_the_address_is_as_told():
     TRIED.update(("--host", "--port"))
     with emulator("--host", "127.0.0.2") as running:

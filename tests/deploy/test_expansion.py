@@ -225,7 +225,7 @@ def test_the_function(stack):
     permissions = [resource["Properties"] for resource in of_type(stack, "AWS::Lambda::Permission").values()]
     assert sorted((each["Principal"], each["SourceArn"]) for each in permissions) == [
         ("apigateway.amazonaws.com", f"arn:{partition}:execute-api:{place}:a1b2c3d4e5/prod/*"),
-        *sorted(("events.amazonaws.com", stack.attribute(rule, "Arn")) for rule in ("ContinueSchedule", "SweepSchedule")),
+        *sorted(("events.amazonaws.com", stack.attribute(rule, "Arn")) for rule in ("TickSchedule", "SweepSchedule")),
     ]
     for permission in permissions:
         assert permission["Action"] == "lambda:InvokeFunction"
@@ -280,12 +280,12 @@ def test_sweeps_are_started_and_lost_ones_are_kept(stack):
     assert failures["DestinationConfig"] == {"OnFailure": {"Destination": queue}}
     statement, = only(stack, "AWS::SQS::QueuePolicy")["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"} and statement["Resource"] == queue
-    rules = [stack.attribute(rule, "Arn") for rule in ("SweepSchedule", "ContinueSchedule")]
+    rules = [stack.attribute(rule, "Arn") for rule in ("SweepSchedule", "TickSchedule")]
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules}}
 
 
 def test_what_a_sweep_leaves_is_gone_on_with_every_minute(stack):
-    rule = stack.resources()["ContinueSchedule"]["Properties"]
+    rule = stack.resources()["TickSchedule"]["Properties"]
     assert rule["ScheduleExpression"] == "rate(1 minute)" and rule["State"] == "ENABLED"
     target, = rule["Targets"]
     assert target["Arn"] == stack.attribute("PcsApiFunction", "Arn")

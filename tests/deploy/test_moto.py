@@ -146,7 +146,7 @@ def test_the_function_is_made():
     assert variables["PCS_API_REST_API_ID"] == ids["PcsApi"]
     assert function["Role"].endswith("/" + ids["FunctionRole"])
     permissions = json.loads(boto3.client("lambda", **PLACE).get_policy(FunctionName=ids["PcsApiFunction"])["Policy"])
-    assert len(permissions["Statement"]) == 2
+    assert len(permissions["Statement"]) == 3
 
 
 @mock_aws

@@ -150,7 +150,7 @@ def test_what_pcs_needs_is_what_is_published(stack):
 def iam_calls():
     """The IAM actions that the function's source asks the SDK for, as IAM spells them."""
     source = "".join(file.read_text() for file in (expansion.ROOT / "src" / "iam").glob("*.rs"))
-    kinds = "role|instance_profile|policy|role_policy|role_policies|attached_role_policies|roles|instance_profiles"
+    kinds = "role|instance_profiles_for_role|instance_profile|policy|role_policy|role_policies|attached_role_policies|roles|instance_profiles"
     calls = re.findall(rf"\.((?:get|list|create|delete|put|attach|detach)_(?:{kinds})"
                        r"|add_role_to_instance_profile|remove_role_from_instance_profile)\(", source)
     return {"iam:" + "".join(part.title() for part in call.split("_")) for call in calls}

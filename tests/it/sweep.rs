@@ -1,5 +1,6 @@
 //! The scheduled sweep, invoked as EventBridge invokes it.
 
+mod reads;
 mod runs;
 mod walk;
 
@@ -110,6 +111,42 @@ async fn records_left_open_are_closed_as_unknown_once() {
         "a call that may still run is left alone"
     );
     assert_eq!(sweep(&world).await["recordsClosed"], 0, "nothing is closed twice");
+}
+
+/// More in one shard of an hour than is looked at in one go.
+#[tokio::test]
+async fn however_many_records_were_left_open_all_are_closed() {
+    use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+    let world = World::with(&[("PCS_API_REGION_SCOPE", "us-east-1")]).await;
+    let opened = Timestamp::now() - SignedDuration::from_hours(3);
+    let hour: String = opened.to_string().chars().take(13).collect();
+    let text = |value: String| AttributeValue::S(value);
+    let rows: Vec<WriteRequest> = (0..600)
+        .map(|n| {
+            let put = PutRequest::builder()
+                .item("pk", text(format!("E#{n:026}")))
+                .item("sk", text("0#RECEIVED".to_owned()))
+                .item("byTime", text(format!("T#{hour}#1")))
+                .item("at", text(format!("{opened:.3}#{n:026}")));
+            WriteRequest::builder().put_request(put.build().unwrap()).build()
+        })
+        .collect();
+    for some in rows.chunks(25) {
+        let batch = dynamodb(&world.stack.dynamodb).batch_write_item();
+        let batch = batch.request_items(world.table(), some.to_vec());
+        batch.send().await.unwrap();
+    }
+    let mut closed = 0;
+    for minute in 0..10 {
+        let now = Timestamp::now() + SignedDuration::from_mins(2 * minute);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(26);
+        let report = world.gateway.sweep("lambda", now, deadline).await.unwrap();
+        closed += report.records_closed;
+        if report.complete {
+            break;
+        }
+    }
+    assert_eq!(closed, 600, "complete, and all are closed");
 }
 
 #[tokio::test]

@@ -394,6 +394,7 @@ impl Emulator {
         match shared.closed_regions.get(&caller.region) {
             Some(ClosedRegion::NotEnabled) => return Err(Error::UnrecognizedClient),
             Some(ClosedRegion::Denied(message)) => return Err(Error::AccessDenied(message.clone())),
+            Some(ClosedRegion::Throttled) => return Err(Error::Throttled),
             None => {}
         }
         let input = checked(&cx, action, body)?;

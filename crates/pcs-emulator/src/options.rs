@@ -118,6 +118,8 @@ pub enum ClosedRegion {
     NotEnabled,
     /// `AccessDeniedException` with this message, for every action.
     Denied(String),
+    /// `ThrottlingException`, for every action.
+    Throttled,
 }
 
 impl Options {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use iam_emulator::{Role, Seed};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
     scheduled,
-    walk::{WHOLE_RUN, sweep_at},
+    walk::{WHOLE_RUN, go_on_at, sweep_at},
 };
-use crate::world::{World, invoke_raw};
+use crate::world::{World, dynamodb, invoke_raw};
 
 /// The rule that comes every minute finds nothing to do most of the time, and then leaves nothing.
 #[tokio::test]
@@ -96,4 +97,93 @@ async fn a_run_that_was_killed_is_followed_by_the_next() {
     assert_eq!(report.regions_left, 0, "{report:?}");
     let closing = invoke_raw(&world.gateway, &scheduled(), Duration::from_secs(28)).await;
     assert!(closing.is_ok());
+}
+
+/// Progress that no sweep has made, and claims that no run has: whoever can write to the table stops no sweep.
+#[tokio::test]
+async fn forged_rows_stop_no_sweep() {
+    let now = Timestamp::now();
+    let text = |value: String| AttributeValue::S(value);
+    let forged = [
+        (
+            "SWEEP",
+            format!("{:.9}", now - SignedDuration::from_mins(1)),
+            None,
+        ),
+        (
+            "SWEEP",
+            format!("{:.9}", now - SignedDuration::from_mins(1)),
+            Some("2099-01-01T00:00:00Z"),
+        ),
+    ];
+    for (pk, sk, until) in forged {
+        let world = World::start().await;
+        world.node_group().await;
+        let client = dynamodb(&world.stack.dynamodb);
+        let put = |pk: &str, sk: &str, at: Timestamp| {
+            let put = client.put_item().table_name(world.table());
+            put.item("pk", text(pk.to_owned()))
+                .item("sk", text(sk.to_owned()))
+                .item("at", text(format!("{at:.3}#{pk}#{sk}")))
+        };
+        let mut progress = put(pk, &sk, now);
+        for name in ["closedUntil", "digestedUntil"] {
+            if let Some(until) = until {
+                progress = progress.item(name, text(until.to_owned()));
+            }
+        }
+        progress.send().await.unwrap();
+        let later = now + SignedDuration::from_hours(20);
+        for (prefix, at) in [
+            ("", later),
+            (sk.as_str(), later),
+            (&sk, now - SignedDuration::from_hours(1)),
+        ] {
+            let number = if at == later { "000000" } else { "000999" };
+            put("CLAIM", &format!("{prefix}#{number}"), at)
+                .send()
+                .await
+                .unwrap();
+        }
+        let report = sweep_at(&world, now, WHOLE_RUN).await;
+        assert_eq!(
+            (report.node_groups_checked, report.complete),
+            (1, true),
+            "{until:?}: {report:?}"
+        );
+    }
+}
+
+/// Work that takes every run whole must not keep a new round from beginning.
+#[tokio::test]
+async fn a_round_begins_though_the_hourly_event_finds_a_run_under_way() {
+    let world = World::start().await;
+    world.node_group().await;
+    let now = Timestamp::now();
+    sweep_at(&world, now, WHOLE_RUN).await;
+    let config = pcs_api::config::Config::read(|name| world.stack.variables().get(name).cloned()).unwrap();
+    let clients = pcs_api::aws::Clients::new(config.aws.clone());
+    let audit = pcs_api::audit::Audit::new(std::sync::Arc::new(config));
+    let mut progress = audit.progress(&clients, now, now).await.unwrap();
+    progress.memory.hours_left = true;
+    let recorded = now + SignedDuration::from_secs(1);
+    audit
+        .record_progress(&clients, &progress, recorded)
+        .await
+        .unwrap();
+    for (minutes, checked) in [(30, 0), (70, 1)] {
+        let at = now + SignedDuration::from_mins(minutes);
+        assert_eq!(
+            go_on_at(&world, at, WHOLE_RUN).await.node_groups_checked,
+            checked,
+            "{minutes}"
+        );
+        let mut progress = audit.progress(&clients, at, now).await.unwrap();
+        progress.memory.hours_left = true;
+        let recorded = at + SignedDuration::from_secs(1);
+        audit
+            .record_progress(&clients, &progress, recorded)
+            .await
+            .unwrap();
+    }
 }

@@ -15,11 +15,11 @@ use crate::{
     world::{ALLOWED_POLICY, GUARD, World},
 };
 
-const PATH: &str = "/aws-pcs/pcs-api/";
+pub const PATH: &str = "/aws-pcs/pcs-api/";
 pub const WHOLE_RUN: Duration = Duration::from_secs(26);
-const DENIED: &str = "User: arn:aws:sts::123456789012:assumed-role/PcsApiFunction/f is not authorized to perform: pcs:ListClusters";
+pub const DENIED: &str = "User: arn:aws:sts::123456789012:assumed-role/PcsApiFunction/f is not authorized to perform: pcs:ListClusters";
 
-fn hour() -> SignedDuration {
+pub fn hour() -> SignedDuration {
     SignedDuration::from_hours(1)
 }
 
@@ -33,12 +33,12 @@ pub async fn go_on_at(world: &World, now: Timestamp, time: Duration) -> Report {
     world.gateway.go_on("lambda", now, deadline).await.unwrap()
 }
 
-fn deployment(world: &World) -> String {
+pub fn deployment(world: &World) -> String {
     world.stack.variables()["PCS_API_REST_API_ID"].clone()
 }
 
 /// A world that makes roles, with a group whose role was there before.
-async fn with_a_group() -> World {
+pub async fn with_a_group() -> World {
     let world = World::that_makes_roles().await;
     let role = Role::new("AWSPCS-compute-node").boundary(Some(GUARD));
     world.stack.iam_emulator.seed(Seed::new().role(role)).unwrap();
@@ -47,7 +47,7 @@ async fn with_a_group() -> World {
 }
 
 /// A role and its profile as this API makes them.
-fn made(seed: Seed, name: &str, deployment: &str, region: &str, policy: &str) -> Seed {
+pub fn made(seed: Seed, name: &str, deployment: &str, region: &str, policy: &str) -> Seed {
     let role = Role::new(name)
         .path(PATH)
         .boundary(Some(GUARD))
@@ -58,7 +58,7 @@ fn made(seed: Seed, name: &str, deployment: &str, region: &str, policy: &str) ->
         .instance_profile(InstanceProfile::new(name).path(PATH).role(name))
 }
 
-async fn names_made(world: &World) -> BTreeSet<String> {
+pub async fn names_made(world: &World) -> BTreeSet<String> {
     let mut pages = iam_client(world)
         .list_roles()
         .path_prefix(PATH)
@@ -74,7 +74,7 @@ async fn names_made(world: &World) -> BTreeSet<String> {
 
 /// Copies the world's only cluster and its group, until a Region has so many clusters with so many groups each; PCS's
 /// quotas are lower until AWS raises them. `profile` names each group's profile by its number.
-fn fill(world: &World, clusters: usize, groups: usize, profile: impl Fn(usize) -> String) {
+pub fn fill(world: &World, clusters: usize, groups: usize, profile: impl Fn(usize) -> String) {
     let mut state = world.stack.pcs_emulator.snapshot().unwrap();
     let region = &mut state["accounts"]["123456789012"]["us-east-1"];
     region["client_tokens"] = json!({});
@@ -287,210 +287,4 @@ async fn a_region_that_denies_is_never_taken_for_an_empty_one() {
         row["errorMessage"].as_str().unwrap().contains("eu-west-1"),
         "{row}"
     );
-}
-
-/// An organization closes Regions for everybody in an account; that is no fault of this API's.
-#[tokio::test]
-async fn a_region_that_the_organization_closes_is_out_of_reach() {
-    let world = World::start().await;
-    let message = format!("{DENIED} with an explicit deny in a service control policy");
-    for region in ["eu-west-1", "us-east-1"] {
-        world
-            .stack
-            .pcs_emulator
-            .close_region(region, Some(ClosedRegion::Denied(message.clone())));
-    }
-    let report = sweep_at(&world, Timestamp::now(), WHOLE_RUN).await;
-    assert_eq!((report.regions_out_of_reach, report.complete), (1, false));
-    assert_eq!(
-        report.unread,
-        ["us-east-1"],
-        "the function's own Region is never out of reach"
-    );
-}
-
-/// "No service control policy allows it" is a policy that forgot this API, not one that closes the Region.
-#[tokio::test]
-async fn a_region_that_no_policy_allows_is_a_fault() {
-    let world = World::start().await;
-    let message = format!("{DENIED} because no service control policy allows the pcs:ListClusters action");
-    world
-        .stack
-        .pcs_emulator
-        .close_region("eu-west-1", Some(ClosedRegion::Denied(message)));
-    let report = sweep_at(&world, Timestamp::now(), WHOLE_RUN).await;
-    assert_eq!((report.regions_failed, report.regions_out_of_reach), (1, 0));
-}
-
-#[tokio::test]
-async fn a_region_that_is_not_enabled_is_asked_once_a_day() {
-    let world = World::start().await;
-    let pcs = &world.stack.pcs_emulator;
-    pcs.close_region("af-south-1", Some(ClosedRegion::NotEnabled));
-    let asked = || {
-        let asked = pcs
-            .calls()
-            .iter()
-            .filter(|call| call.region == "af-south-1")
-            .count();
-        pcs.clear_calls();
-        asked
-    };
-    let now = Timestamp::now();
-    let report = sweep_at(&world, now, WHOLE_RUN).await;
-    assert_eq!(
-        (report.complete, report.regions_out_of_reach, asked()),
-        (true, 1, 1),
-        "{report:?}"
-    );
-    let report = sweep_at(&world, now + hour() * 23, WHOLE_RUN).await;
-    assert_eq!(
-        (report.complete, report.regions_out_of_reach, asked()),
-        (true, 1, 0),
-        "{report:?}"
-    );
-    pcs.close_region("af-south-1", None);
-    let report = sweep_at(&world, now + hour() * 24, WHOLE_RUN).await;
-    assert_eq!(
-        (report.complete, report.regions_out_of_reach, asked()),
-        (true, 0, 1),
-        "{report:?}"
-    );
-}
-
-/// One group, or one cluster, that cannot be read keeps no other from being checked.
-#[tokio::test]
-async fn what_cannot_be_read_is_counted_and_the_rest_is_checked() {
-    for (action, checked, failed) in [("GetComputeNodeGroup", 2, 1), ("ListComputeNodeGroups", 0, 0)] {
-        let world = World::start().await;
-        world.node_group().await;
-        world
-            .stack
-            .iam_emulator
-            .seed(made(
-                Seed::new(),
-                "AWSPCS-used-0",
-                "x",
-                "us-east-1",
-                ALLOWED_POLICY,
-            ))
-            .unwrap();
-        fill(&world, 1, 3, |_| "AWSPCS-used-0".to_owned());
-        world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-            action: Some(action.to_owned()),
-            times: if action == "GetComputeNodeGroup" { 1 } else { 2 },
-            effect: pcs_emulator::Effect::Error {
-                status: http::StatusCode::FORBIDDEN,
-                code: "AccessDeniedException".to_owned(),
-                message: "no".to_owned(),
-            },
-        });
-        let report = sweep_at(&world, Timestamp::now(), WHOLE_RUN).await;
-        assert_eq!(
-            (
-                report.node_groups_checked,
-                report.node_groups_failed,
-                report.complete
-            ),
-            (checked, failed, false),
-            "{action}: {report:?}"
-        );
-        assert_eq!(report.unread, ["us-east-1"], "{action}");
-    }
-}
-
-/// Lists are a moment old when their items are read.
-#[tokio::test]
-async fn a_group_that_is_gone_by_now_is_not_missed() {
-    let world = World::start().await;
-    world.node_group().await;
-    let state = world.stack.pcs_emulator.snapshot().unwrap();
-    let group = state["accounts"]["123456789012"]["us-east-1"]["resources"][1]["id"].clone();
-    // PCS denies reads of ids that it does not have (AWS's smoke tests).
-    let list = json!({"computeNodeGroups": [{"id": group}, {"id": "pcs_gone000000"}]});
-    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-        action: Some("ListComputeNodeGroups".to_owned()),
-        times: 1,
-        effect: pcs_emulator::Effect::Garbage(list.to_string().into()),
-    });
-    let report = sweep_at(&world, Timestamp::now(), WHOLE_RUN).await;
-    assert_eq!(
-        (
-            report.node_groups_checked,
-            report.node_groups_failed,
-            report.complete
-        ),
-        (1, 0, true),
-        "{report:?}"
-    );
-}
-
-/// Each row of a sweep is about one thing.
-#[tokio::test]
-async fn the_row_of_a_removed_role_names_that_role_and_nothing_else() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-idle",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
-    world.stack.iam_emulator.seed(seed.role(worse)).unwrap();
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.node_groups_drifted, report.roles_removed),
-        (1, 1),
-        "{report:?}"
-    );
-    let rows = world.rows().await;
-    let step = |name: &str| rows.iter().find(|row| row["step"] == name).expect("a row");
-    let removed = step("ROLE_REMOVED");
-    assert_eq!(
-        removed["nodeRoleArn"],
-        "arn:aws:iam::123456789012:role/aws-pcs/pcs-api/AWSPCS-idle"
-    );
-    for foreign in ["resourceArn", "inspected", "violations", "awsRegion"] {
-        assert_eq!(removed.get(foreign), None, "{foreign}");
-    }
-    let drift = step("GUARDRAIL_DRIFT");
-    assert_eq!(
-        (&drift["awsRegion"], drift.get("nodeRoleArn")),
-        (&json!("us-east-1"), None)
-    );
-    assert!(
-        drift["inspected"]["roleArn"]
-            .as_str()
-            .unwrap()
-            .ends_with("AWSPCS-compute-node")
-    );
-}
-
-/// A group that began to use the role after it was checked keeps it.
-#[tokio::test]
-async fn what_groups_use_is_read_again_right_before_a_role_goes() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-late",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    world.stack.iam_emulator.seed(seed).unwrap();
-    // Of the run's two looks at the Region only the second one sees the cluster.
-    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-        action: Some("ListComputeNodeGroups".to_owned()),
-        times: 1,
-        effect: pcs_emulator::Effect::Garbage(json!({"computeNodeGroups": []}).to_string().into()),
-    });
-    fill(&world, 1, 1, |_| "AWSPCS-late".to_owned());
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.node_groups_checked, report.roles_removed),
-        (0, 0),
-        "{report:?}"
-    );
-    assert!(names_made(&world).await.contains("AWSPCS-late"));
 }
