@@ -86,6 +86,11 @@ impl Step {
         }
     }
 
+    /// Whether it is about what a role was, and what it became.
+    fn is_about_roles(self) -> bool {
+        matches!(self, Step::GuardrailDrift | Step::GuardrailRecheckFailed)
+    }
+
     /// Whether somebody should look.
     pub fn is_alarm(self) -> bool {
         match self {
@@ -137,7 +142,7 @@ impl Stage {
     /// Whether this row shows what a role was, or what it became.
     fn compares_roles(self) -> bool {
         match self {
-            Stage::Step { what, .. } => what == Step::GuardrailDrift,
+            Stage::Step { what, .. } => what.is_about_roles(),
             Stage::Complete | Stage::Panic | Stage::Identified => true,
             Stage::Read | Stage::Received | Stage::Refused => false,
         }
@@ -224,8 +229,8 @@ pub struct Entry {
     pub node_role: Option<String>,
     /// What the decision was about.
     pub inspected: Facts,
-    /// Whether that changed afterwards, or had changed when a sweep looked.
-    pub drifted: bool,
+    /// Whether that changed afterwards, or had changed when a sweep looked, or could not be read again.
+    pub doubted: bool,
     pub decision: Decision,
     pub violations: Vec<crate::error::Violation>,
     pub downstream: Vec<Downstream>,
@@ -267,7 +272,7 @@ impl Entry {
             task: None,
             node_role: None,
             inspected: Facts::NotNeeded,
-            drifted: false,
+            doubted: false,
             decision: Decision::Error,
             violations: Vec::new(),
             downstream: Vec::new(),
@@ -358,7 +363,7 @@ impl Entry {
 
     /// Numbers the next step row.
     pub fn next_step(&mut self, what: Step) -> Stage {
-        self.drifted |= what == Step::GuardrailDrift;
+        self.doubted |= what.is_about_roles();
         self.steps = self.steps.saturating_add(1);
         Stage::Step {
             number: self.steps,

@@ -296,4 +296,9 @@ async fn a_second_look_that_fails_is_on_record() {
     );
     assert_eq!(trace.stages(), ["0#RECEIVED", "1#STEP#01", "9#COMPLETE"]);
     assert_eq!(trace.rows[1]["step"], "GUARDRAIL_RECHECK_FAILED");
+    for row in &trace.rows[1..] {
+        let decided_on = &row["inspected"];
+        assert_eq!(decided_on["attachedPolicies"], json!([NODE_POLICY]), "{row}");
+        assert_eq!(decided_on["inlinePolicies"], json!([]), "{row}");
+    }
 }

@@ -110,7 +110,7 @@ pub fn build(entry: &Entry, stage: Stage, outcome: Option<&Outcome>, common: Com
     if stage.is_first() {
         row.extend(written("requestParameters", entry.request_parameters.as_ref()));
     }
-    let with_policies = entry.drifted && stage.compares_roles();
+    let with_policies = entry.doubted && stage.compares_roles();
     row.extend(
         entry
             .inspected
