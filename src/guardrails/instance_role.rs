@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Check, Policy};
+use super::{Check, Policy, policy_document};
 use crate::error::Violation;
+
+/// What to change in a document that cannot be judged.
+const MEND: &str = "write the policy with each element once, named as in IAM's grammar";
 
 /// An instance profile as IAM returned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +30,12 @@ pub struct RoleFacts {
     pub boundary: Option<String>,
     /// Default version of the boundary policy, which is what bounds.
     pub boundary_version: Option<String>,
-    /// Decoded trust policy; `Null` when it is not JSON.
+    /// Decoded trust policy, as `policy_document` reads it.
     pub trust: Value,
     /// ARNs of the attached managed policies, sorted.
     pub attached: Vec<String>,
-    /// Names and decoded documents of the inline policies, sorted by name; `Null` for a document that is not JSON.
+    /// Names and decoded documents of the inline policies, sorted by name, as `policy_document` reads
+    /// them.
     pub inline: Vec<(String, Value)>,
 }
 
@@ -92,8 +96,10 @@ fn identify<'f>(
         format!("the instance profile `{requested}` does not exist"),
     )?;
     let profile = found?;
-    // IAM looks a profile up by name; the path in the request may be another profile's.
-    let message = format!("the instance profile's ARN is `{}`; name it exactly", profile.arn);
+    // IAM looks a profile up by name; the path in the request may be another profile's. A guess is not told the true one.
+    let message = format!(
+        "the instance profile has another ARN than `{requested}`; give its own, with its path and in its case"
+    );
     gate("profile-arn", profile.arn == requested, message)?;
     let count = profile.roles.len();
     let message = format!("the instance profile `{requested}` must hold exactly one role, holds {count}");
@@ -109,11 +115,17 @@ fn name_rule(role: &RoleFacts) -> Option<Violation> {
         let name = &role.name;
         let message =
             format!("the name of the role `{name}` must start with AWSPCS, or its path contain /aws-pcs/");
-        violation("role-name", &role.arn, message)
+        // Not its ARN: the path of a role that no node can have is nothing that the caller gave.
+        violation("role-name", name, message)
     })
 }
 
 fn trust_rule(role: &RoleFacts, partition: &str) -> Option<Violation> {
+    let name = &role.name;
+    if let Some(fault) = policy_document::fault(&role.trust) {
+        let message = format!("the trust policy of the role `{name}` {fault}; {MEND}");
+        return Some(violation("trust-policy", &role.arn, message));
+    }
     let statements = statements(&role.trust);
     let only_ec2 = !statements.is_empty()
         && statements.iter().all(|statement| {
@@ -122,7 +134,6 @@ fn trust_rule(role: &RoleFacts, partition: &str) -> Option<Violation> {
                 && principal_is_ec2(statement.get("Principal"), partition)
         });
     (!only_ec2).then(|| {
-        let name = &role.name;
         let message =
             format!("the role `{name}` must trust ec2.amazonaws.com with sts:AssumeRole and nobody else");
         violation("trust-policy", &role.arn, message)
@@ -162,23 +173,26 @@ fn allowlist_rule(policy: &Policy, role: &RoleFacts) -> Vec<Violation> {
 
 fn inline_rule(policy: &Policy, role: &RoleFacts) -> Vec<Violation> {
     let allowed: Vec<String> = policy.inline_actions.patterns().map(str::to_owned).collect();
-    let refused = role
-        .inline
-        .iter()
-        .filter(|(_, document)| !policy.inline_actions.allow(&statements(document)));
-    let violations = refused.map(|(inline, _)| {
+    let name = &role.name;
+    let judged = role.inline.iter().map(|(inline, document)| {
+        if let Some(fault) = policy_document::fault(document) {
+            let message = format!("the inline policy `{inline}` of the role `{name}` {fault}; {MEND}");
+            return Some(violation("inline-policy", inline, message));
+        }
+        if policy.inline_actions.allow(&statements(document)) {
+            return None;
+        }
         let message = format!(
-            "the role `{}` has the inline policy `{inline}`; its Allow statements may name these actions only, without \
-             NotAction and NotResource: {}",
-            role.name,
+            "the role `{name}` has the inline policy `{inline}`; its Allow statements may name these actions only, \
+             without NotAction and NotResource: {}",
             allowed.join(", ")
         );
-        Violation {
+        Some(Violation {
             allowed: allowed.clone(),
             ..violation("inline-policy", inline, message)
-        }
+        })
     });
-    violations.collect()
+    judged.flatten().collect()
 }
 
 /// Whether a statement is an Allow of this one action. Action names are not case-sensitive.

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod inline_policy;
 pub mod instance_role;
 pub mod node_role;
+pub mod policy_document;
 mod s3_location;
 pub mod script_source;
 

@@ -22,8 +22,8 @@ use crate::{
         Facts,
         instance_role::{ProfileFacts, RoleFacts},
         node_role::DEPLOYMENT_TAG,
+        policy_document,
     },
-    json,
     upstream::plain_code,
 };
 
@@ -331,13 +331,7 @@ async fn inline_document(
 
 /// IAM returns documents URL-encoded (RFC 3986).
 pub(super) fn document(encoded: &str) -> Value {
-    read_document(&percent_decode_str(encoded).decode_utf8_lossy())
-}
-
-/// A policy document. What is no JSON object, or says one thing twice, becomes `Null`, which no rule accepts: of two
-/// equal keys IAM may mean the one and this reader the other.
-pub fn read_document(text: &str) -> Value {
-    json::read_object(text.as_bytes()).map_or(Value::Null, Value::Object)
+    policy_document::read(&percent_decode_str(encoded).decode_utf8_lossy())
 }
 
 pub(super) fn entry(action: &'static str, request_id: Option<&str>, error_code: Option<&str>) -> Downstream {

@@ -14,8 +14,8 @@ use pcs_api::{
         self, Facts,
         allowlist::documented,
         instance_role::{ProfileFacts, RoleFacts},
+        policy_document,
     },
-    iam::facts::read_document,
     operations::Action,
     router::Call,
 };
@@ -224,7 +224,7 @@ fn profile_facts(case: &Case, arn: String) -> ProfileFacts {
 fn role_facts(role: &Role, partition: &str) -> RoleFacts {
     let parsed = |document: &Document| {
         let text: String = serde_json::from_value(serde_json::to_value(document).unwrap()).unwrap();
-        read_document(&text)
+        policy_document::read(&text)
     };
     let (path, name) = (&role.path, &role.name);
     let mut attached = role.attached_policies.clone();
