@@ -1,6 +1,7 @@
 //! PCS's failures in this API's terms, by error code, never by HTTP status: AWS's own documents disagree on the
 //! statuses (API Reference: 400 for every client error; service model: 402, 403, 404, 409, 429).
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::{
@@ -128,7 +129,10 @@ fn fields(body: &serde_json::Map<String, Value>) -> Vec<FieldError> {
         .flatten()
         .filter_map(|field| {
             let name = field.get("name")?.as_str()?;
-            Some(FieldError::new(name, public(field.get("message")?.as_str()?)))
+            Some(FieldError::new(
+                &without_roles(name),
+                public(field.get("message")?.as_str()?),
+            ))
         })
         .take(FieldError::MOST)
         .collect()
@@ -136,22 +140,76 @@ fn fields(body: &serde_json::Map<String, Value>) -> Vec<FieldError> {
 
 /// An upstream sentence, shortened, and without the ARN of any role: it could be this API's own.
 pub fn public(message: &str) -> String {
-    let is_role = |word: &&str| word.contains(":assumed-role/") || word.contains(":role/");
-    let words: Vec<&str> = message
-        .split(' ')
-        .map(|word| if is_role(&word) { "[role]" } else { word })
-        .collect();
-    let text: String = words
-        .join(" ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MESSAGE_CHARS_MAX)
-        .collect();
+    let text = without_roles(message);
     if text.is_empty() {
         "the request was refused without saying why".to_owned()
     } else {
         text
     }
+}
+
+fn without_roles(message: &str) -> String {
+    // Before anything is looked for: what is taken out later could make a role of what was none.
+    let plain: String = message
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .collect();
+    let words: Vec<&str> = plain
+        .split(' ')
+        .map(|word| if names_role(word) { "[role]" } else { word })
+        .collect();
+    words.join(" ").chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// Characters that nobody sees (Unicode's format characters, as far as they are in use).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+/// Whether the word names a role: its ARN, or the part of it that begins with `role/`, in any case and escape.
+fn names_role(word: &str) -> bool {
+    /// Each takes off one layer of escapes; nobody reads a word that has more.
+    const LAYERS: usize = 4;
+    let mut word = word.to_ascii_lowercase();
+    for _ in 0..LAYERS {
+        let begins = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        if word.contains("assumed-role/") || word.contains(":role/") || begins.starts_with("role/") {
+            return true;
+        }
+        let decoded = unescaped(&word);
+        if decoded == word {
+            return false;
+        }
+        word = decoded;
+    }
+    // Still escaped: nothing that a sentence needs.
+    true
+}
+
+/// Without one layer of the escapes of URLs, JSON, HTML and shells.
+fn unescaped(word: &str) -> String {
+    let mut plain = percent_decode_str(word).decode_utf8_lossy().to_ascii_lowercase();
+    for (escape, character) in [
+        ("\\u002f", "/"),
+        ("\\u003a", ":"),
+        ("\\u002d", "-"),
+        ("&#x2f;", "/"),
+        ("&#47;", "/"),
+        ("&sol;", "/"),
+        ("&#x3a;", ":"),
+        ("&#58;", ":"),
+        ("&colon;", ":"),
+        ("&#x2d;", "-"),
+        ("&#45;", "-"),
+        ("&amp;", "&"),
+        ("\\", ""),
+    ] {
+        plain = plain.replace(escape, character);
+    }
+    plain.retain(|c| !c.is_control() && !is_invisible(c));
+    plain
 }
 
 #[cfg(test)]
@@ -171,6 +229,57 @@ mod tests {
         for code in ["my secret", "value-of-a-tag", "é", "{\"a\":1}", &long] {
             assert_eq!(plain_code(code), "UnreadableCode");
         }
+    }
+
+    /// A role in a sentence could be the function's own, whatever form it has there.
+    #[test]
+    fn no_form_of_a_role_comes_out() {
+        let session = "arn:aws:sts::123456789012:assumed-role/pcs-api-fn/x";
+        let percent = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
+        let forms = [
+            session.to_owned(),
+            "arn:aws:iam::123456789012:role/path/pcs-api-fn".to_owned(),
+            "arn:aws:iam::123456789012:ROLE/pcs-api-fn".to_owned(),
+            "assumed-role/pcs-api-fn".to_owned(),
+            "'assumed-role/pcs-api-fn/x'".to_owned(),
+            "(role/pcs-api-fn)".to_owned(),
+            session.to_uppercase().replace("PCS-API-FN", "pcs-api-fn"),
+            percent(session),
+            percent(session).to_lowercase(),
+            percent(session).replace('%', "%25"),
+            "arn:aws:iam::123456789012%3arole%2fpcs-api-fn".to_owned(),
+            session.replace('/', "\\/"),
+            session.replace('/', "\\u002f"),
+            session.replace('/', "&#x2F;"),
+            session.replace('/', "&amp;#x2F;"),
+            session.replace("role", "ro\u{1}le"),
+            session.replace("role", "ro\u{200b}le"),
+            session.replace("role", "ro%01le"),
+            session.replace("role", "%72ole"),
+        ];
+        for form in forms {
+            for around in [" ", "\n", "\t", "\u{a0}"] {
+                let text = public(&format!("User:{around}{form}{around}is denied"));
+                assert_eq!(text, "User: [role] is denied", "{form:?}");
+            }
+            let body = serde_json::json!({"fieldList": [{"name": form, "message": form}]});
+            let fields = fields(body.as_object().unwrap());
+            assert_eq!(fields, [FieldError::new("[role]", "[role]")], "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_without_a_role_is_passed_on_as_it_is() {
+        for text in [
+            "Value 'a%20b' at 'tags.100%' failed",
+            "The role must trust ec2.amazonaws.com",
+            "The subnet ID 'subnet-0123456789abcdef0' does not exist",
+            "C:\\x is no path",
+            "arn:aws:iam::123456789012:instance-profile/role/AWSPCS-x does not exist",
+        ] {
+            assert_eq!(public(text), text);
+        }
+        assert_eq!(public("\u{1}"), "the request was refused without saying why");
     }
 
     #[test]
