@@ -6,7 +6,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::guardrails::Denial;
+use crate::{
+    denied::{self, Lack},
+    guardrails::Denial,
+};
 
 /// One thing wrong with the request's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,8 +92,8 @@ pub enum Error {
     Guardrail(Denial),
     /// The event does not come from the deployed API, or names no caller.
     Caller(&'static str),
-    /// PCS refuses this API's role, which it also does for ids that do not exist.
-    UpstreamAccessDenied,
+    /// PCS refuses this API's role, which it also does for ids that do not exist; the permission, where PCS names one.
+    UpstreamAccessDenied(Option<Lack>),
     UnknownRoute,
     NotFound(Sentence),
     /// The methods that the resource has.
@@ -107,8 +110,8 @@ pub enum Error {
         passed: Vec<&'static str>,
     },
     Quota(Quote),
-    /// IAM refuses this API's role these actions.
-    IamAccessDenied(Vec<&'static str>),
+    /// IAM refuses this API's role these permissions.
+    IamAccessDenied(Vec<Lack>),
     /// PCS does not see the instance profile that was made for the request yet, as far as its words tell.
     Propagating(Option<Quote>),
     /// IAM did not carry out a step of making or changing a role, or it is not known whether it did.
@@ -148,7 +151,7 @@ impl Error {
             Error::Quota(_) => (402, "ServiceQuotaExceededException"),
             Error::Guardrail(_) => (403, "GuardrailDenied"),
             Error::Caller(_) | Error::MethodOverridden => (403, "AccessDeniedException"),
-            Error::UpstreamAccessDenied | Error::IamAccessDenied(_) => (403, "UpstreamAccessDenied"),
+            Error::UpstreamAccessDenied(_) | Error::IamAccessDenied(_) => (403, "UpstreamAccessDenied"),
             Error::UnknownRoute | Error::NotFound(_) => (404, "ResourceNotFoundException"),
             Error::MethodNotAllowed(_) => (405, "MethodNotAllowedException"),
             Error::Conflict(_) => (409, "ConflictException"),
@@ -188,12 +191,8 @@ impl Error {
                 format!("the guardrails refuse this request: {}", told.join("; "))
             }
             Error::Caller(reason) => format!("the caller could not be established: {reason}"),
-            Error::UpstreamAccessDenied => {
-                "PCS denies access: the resource does not exist in this account and \
-                Region, or the API's role may not act on it or pass the instance profile's role"
-                    .to_owned()
-            }
-            Error::IamAccessDenied(actions) => denied_by_iam(actions),
+            Error::UpstreamAccessDenied(lack) => denied::by_pcs(lack.as_ref()),
+            Error::IamAccessDenied(lacks) => denied::by_iam(lacks),
             Error::Propagating(quote) => {
                 let said = quote.as_ref().map(|quote| format!(" (PCS says: {})", quote.text));
                 format!(
@@ -287,7 +286,7 @@ impl Error {
             | Error::Refused { .. }
             | Error::Guardrail(_)
             | Error::Caller(_)
-            | Error::UpstreamAccessDenied
+            | Error::UpstreamAccessDenied(_)
             | Error::UnknownRoute
             | Error::NotFound(_)
             | Error::MethodNotAllowed(_)
@@ -310,7 +309,7 @@ impl Error {
             Error::Validation(_)
             | Error::Refused { .. }
             | Error::Guardrail(_)
-            | Error::UpstreamAccessDenied
+            | Error::UpstreamAccessDenied(_)
             | Error::IamAccessDenied(_)
             | Error::NotFound(_)
             | Error::Conflict(_)
@@ -387,7 +386,7 @@ impl Error {
             Error::Validation(_)
             | Error::Refused { .. }
             | Error::Caller(_)
-            | Error::UpstreamAccessDenied
+            | Error::UpstreamAccessDenied(_)
             | Error::UnknownRoute
             | Error::NotFound(_)
             | Error::MethodNotAllowed(_)
@@ -408,24 +407,6 @@ impl Error {
             | Error::OutOfTime { .. } => &[],
         }
     }
-}
-
-/// What the function's role lacks. A step of making a role can also be denied because the role's policies were made
-/// for other guardrails.
-fn denied_by_iam(actions: &[&str]) -> String {
-    let is_read = |action: &&str| action.starts_with("Get") || action.starts_with("List");
-    let step = if actions.iter().all(is_read) {
-        "what it has to read before it decides"
-    } else {
-        "a step of making the role"
-    };
-    let permissions: Vec<String> = actions.iter().map(|action| format!("iam:{action}")).collect();
-    format!(
-        "IAM denies this API {step}: its function's role lacks {}; have its administrator look at the role's \
-         policies and boundary, service control policies, and whether EnableIamAdminAccess and the allowed policies \
-         are the guardrails in force",
-        permissions.join(", ")
-    )
 }
 
 /// The field errors in words, so that the message alone says what to change; from the 21st on they are counted.

@@ -345,7 +345,8 @@ fn are_of_the_path(faults: &[FieldError], request: &ApiRequest) -> bool {
 /// What the caller is told when IAM could not be read: whether a retry makes sense.
 fn unread(reason: Unavailable, what: &'static str) -> Error {
     match reason {
-        Unavailable::Denied(actions) => Error::IamAccessDenied(actions),
+        Unavailable::Denied(lacks) => Error::IamAccessDenied(lacks),
+        Unavailable::Credentials => Error::Internal,
         Unavailable::Later => Error::FactsUnavailable(what),
     }
 }
@@ -365,7 +366,10 @@ fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> R
         request_id,
         error_code,
     });
-    answer.map_err(upstream::error)
+    answer.map_err(|failure| {
+        upstream::log(action.name(), &failure);
+        upstream::error(failure)
+    })
 }
 
 /// What PCS returned, and the status that the contract gives it.

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod aws;
 pub mod config;
 pub mod contract;
+pub mod denied;
 pub mod error;
 pub mod gateway;
 pub mod guardrails;

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::{
+    denied::{Lack, is_of_credentials},
     error::{Error, FieldError, Quote, Sentence, Service},
     pcs::Failure,
 };
@@ -26,6 +27,20 @@ impl Failure {
         }
     }
 
+    /// The permission that PCS says is missing.
+    pub fn lack(&self) -> Option<Lack> {
+        match self {
+            Failure::Service { code, message, .. } if code == "AccessDeniedException" => {
+                Lack::told_by(message)
+            }
+            Failure::Service { .. }
+            | Failure::RegionNotEnabled { .. }
+            | Failure::Garbage { .. }
+            | Failure::Unreachable
+            | Failure::OutOfTime { .. } => None,
+        }
+    }
+
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Failure::Service { request_id, .. }
@@ -43,6 +58,15 @@ pub fn plain_code(code: &str) -> &str {
         code
     } else {
         "UnreadableCode"
+    }
+}
+
+/// Writes to the log what the function's administrator has to mend: a permission, credentials.
+pub fn log(action: &'static str, failure: &Failure) {
+    let (code, lack) = (failure.code(), failure.lack());
+    if lack.is_some() || is_of_credentials(code) {
+        let permission = lack.as_ref().map(Lack::permission);
+        tracing::warn!(action, code, permission, "PCS_DENIED");
     }
 }
 
@@ -80,7 +104,7 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
             "has expired or belongs to another list; start again without it",
         )]),
         "ServiceQuotaExceededException" => Error::Quota(quote(message)),
-        "AccessDeniedException" => Error::UpstreamAccessDenied,
+        "AccessDeniedException" => Error::UpstreamAccessDenied(Lack::told_by(message)),
         "ResourceNotFoundException" => Error::NotFound(Sentence::Quoted(quote(message))),
         "ConflictException" => Error::Conflict(Sentence::Quoted(quote(message))),
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
@@ -93,18 +117,7 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
                 retry_after_seconds: seconds.max(RETRY_AFTER_SECONDS),
             }
         }
-        // The function's own credentials or clock: nothing that the caller could change.
-        "ExpiredTokenException"
-        | "ExpiredToken"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "IncompleteSignature"
-        | "IncompleteSignatureException"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "OptInRequired" => Error::Internal,
+        code if is_of_credentials(code) => Error::Internal,
         "InternalServerException"
         | "InternalFailure"
         | "ServiceUnavailable"

@@ -150,7 +150,7 @@ impl Gateway {
                 Group::RunsWithTheRole => return Ok(()),
                 Group::DoesNot => {}
                 // A role that may be in use is not changed.
-                Group::Hidden => return Err(Error::UpstreamAccessDenied),
+                Group::Hidden => return Err(Error::UpstreamAccessDenied(None)),
             }
         }
         self.roles(passage)?.set_policies(&made.permit).await?;
@@ -288,7 +288,7 @@ impl Gateway {
                 })
             }
             Err(Error::NotFound(_)) => Ok(Group::DoesNot),
-            Err(Error::UpstreamAccessDenied) => Ok(Group::Hidden),
+            Err(Error::UpstreamAccessDenied(_)) => Ok(Group::Hidden),
             Err(error) => Err(error),
         }
     }

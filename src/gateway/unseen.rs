@@ -56,8 +56,12 @@ pub(super) fn may_be_unseen(error: &Error) -> bool {
         let mut rules = denial.violations.iter().map(|violation| violation.rule);
         return rules.all(|rule| UNSEEN_RULES.contains(&rule));
     }
+    if let Error::UpstreamAccessDenied(lack) = error {
+        // Of a profile that is not seen, its role may not be passed.
+        return lack.as_ref().is_none_or(|lack| lack.is_of("iam"));
+    }
     let Some(quote) = error.quote() else {
-        return *error == Error::UpstreamAccessDenied;
+        return false;
     };
     if quote.service != Service::Pcs {
         return false;
@@ -121,7 +125,10 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Quote, Sentence};
+    use crate::{
+        denied::Lack,
+        error::{Quote, Sentence},
+    };
 
     fn refused(text: &str, fields: &[(&str, &str)]) -> Error {
         Error::Refused {
@@ -224,6 +231,12 @@ mod tests {
             fields: Vec::new(),
         };
         assert!(!may_be_unseen(&of_iam));
-        assert!(may_be_unseen(&Error::UpstreamAccessDenied));
+        let denied = |permission| {
+            let sentence = format!("User: x is not authorized to perform: {permission} on resource: *");
+            Error::UpstreamAccessDenied(Lack::told_by(&sentence))
+        };
+        assert!(may_be_unseen(&Error::UpstreamAccessDenied(None)));
+        assert!(may_be_unseen(&denied("iam:PassRole")));
+        assert!(!may_be_unseen(&denied("ec2:CreateLaunchTemplate")));
     }
 }

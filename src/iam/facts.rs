@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::{
     audit::record::Downstream,
+    denied::{Lack, is_of_credentials},
     guardrails::{
         Facts,
         instance_role::{ProfileFacts, RoleFacts},
@@ -34,21 +35,27 @@ const INLINE_READS_AT_A_TIME: usize = 8;
 /// IAM could not be read; what was asked so far is in the log of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
-    /// IAM denies these actions to the function's role, and will again.
-    Denied(Vec<&'static str>),
+    /// IAM denies these permissions to the function's role, and will again.
+    Denied(Vec<Lack>),
+    /// IAM does not accept the function's own credentials.
+    Credentials,
     /// No answer, or one that says "later".
     Later,
 }
 
 impl Unavailable {
-    /// Of several reads that failed: a denial stays whatever the others were.
+    /// Of several reads that failed: what stays as it is counts more than what passes.
     fn and(self, other: Unavailable) -> Unavailable {
         match (self, other) {
             (Unavailable::Denied(mut all), Unavailable::Denied(more)) => {
-                all.extend(more);
-                all.dedup();
+                for lack in more {
+                    if !all.contains(&lack) {
+                        all.push(lack);
+                    }
+                }
                 Unavailable::Denied(all)
             }
+            (Unavailable::Credentials, _) | (_, Unavailable::Credentials) => Unavailable::Credentials,
             (denied @ Unavailable::Denied(_), Unavailable::Later)
             | (Unavailable::Later, denied @ Unavailable::Denied(_)) => denied,
             (Unavailable::Later, Unavailable::Later) => Unavailable::Later,
@@ -361,9 +368,13 @@ where
     SdkError<E, R>: ProvideErrorMetadata + RequestId,
 {
     let code = plain_code(error.code().unwrap_or("Unreachable"));
-    tracing::warn!(action, code, "IAM_UNAVAILABLE");
-    let unavailable = if is_denial(code) {
-        Unavailable::Denied(vec![action])
+    let lack = is_denial(code).then(|| Lack::of_iam(action, error.message().unwrap_or_default()));
+    let permission = lack.as_ref().map(Lack::permission);
+    tracing::warn!(action, code, permission, "IAM_UNAVAILABLE");
+    let unavailable = if let Some(lack) = lack {
+        Unavailable::Denied(vec![lack])
+    } else if is_of_credentials(code) {
+        Unavailable::Credentials
     } else {
         Unavailable::Later
     };

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use super::facts::{self, document, entry};
 use crate::{
     audit::{Opened, record::Downstream},
+    denied::{Lack, is_of_credentials},
     error::{Error, Quote, Sentence, Service},
     guardrails::node_role::{
         AttachmentPermit, DEPLOYMENT_TAG, NodeRole, OPERATION_TAG, PATH, RemovalPermit, RolePermit,
@@ -33,8 +34,10 @@ pub enum Failure {
     Foreign { what: &'static str, name: String },
     /// IAM's own sentence about the limit.
     Quota(String),
-    /// IAM denies this action to the function's role.
-    Denied(&'static str),
+    /// IAM denies this permission to the function's role.
+    Denied(Lack),
+    /// IAM does not accept the function's own credentials.
+    Credentials,
     /// IAM refuses the step itself; its own sentence.
     Refused(String),
     /// No answer, or one that says "later". The step may have happened.
@@ -49,9 +52,12 @@ impl From<Failure> for Error {
                  is; use a clientToken that you have not used before"
             ))),
             Failure::Quota(message) => Error::Quota(quote(format!("IAM refuses to go on: {message}"))),
-            Failure::Denied(action) => Error::IamAccessDenied(vec![action]),
+            Failure::Denied(lack) => Error::IamAccessDenied(vec![lack]),
+            Failure::Credentials => Error::Internal,
             Failure::Refused(message) => Error::Refused {
-                quote: quote(format!("IAM refuses a step of making the role: {message}")),
+                quote: quote(format!(
+                    "IAM refuses a step of making or changing the role: {message}"
+                )),
                 fields: Vec::new(),
             },
             Failure::Unfinished => Error::RoleUnfinished,
@@ -235,6 +241,7 @@ impl<'a> Roles<'a> {
                     Failure::Quota(_) => going.next(),
                     Failure::Foreign { .. }
                     | Failure::Denied(_)
+                    | Failure::Credentials
                     | Failure::Refused(_)
                     | Failure::Unfinished => None,
                 };
@@ -313,30 +320,33 @@ impl<'a> Roles<'a> {
             }
             Some(Err(error)) => {
                 let code = upstream::plain_code(error.code().unwrap_or("Unreachable")).to_owned();
+                let said = error.message().unwrap_or_default();
                 self.log.push(entry(action, error.request_id(), Some(&code)));
                 Refusal {
-                    action,
+                    lack: Lack::of_iam(action, said),
                     code,
-                    message: upstream::public(error.message().unwrap_or_default()),
+                    message: upstream::public(said),
                 }
             }
             None => {
                 self.log.push(entry(action, None, Some("OutOfTime")));
                 Refusal {
-                    action,
+                    lack: Lack::of_iam(action, ""),
                     code: "OutOfTime".to_owned(),
                     message: String::new(),
                 }
             }
         };
-        tracing::info!(action, code = refusal.code, "IAM_REFUSED");
+        let permission = facts::is_denial(&refusal.code).then(|| refusal.lack.permission());
+        tracing::info!(action, code = refusal.code, permission, "IAM_REFUSED");
         Err(refusal)
     }
 }
 
 /// IAM's refusal, by its code (IAM API reference, errors of each action), or ours when there was no answer.
 struct Refusal {
-    action: &'static str,
+    /// What is missing, if the code says that something is.
+    lack: Lack,
     code: String,
     message: String,
 }
@@ -345,7 +355,8 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         match refusal.code.as_str() {
             "LimitExceeded" => Failure::Quota(refusal.message),
-            code if facts::is_denial(code) => Failure::Denied(refusal.action),
+            code if facts::is_denial(code) => Failure::Denied(refusal.lack),
+            code if is_of_credentials(code) => Failure::Credentials,
             "DeleteConflict"
             | "InvalidInput"
             | "MalformedPolicyDocument"

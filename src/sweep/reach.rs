@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     audit::Opened,
+    denied::Lack,
     gateway::Gateway,
     guardrails,
     operations::Action,
@@ -105,8 +106,9 @@ impl<'a> Reads<'a> {
         answer.map(|answer| answer.output).map_err(|failure| {
             let unread = self.unread(action, &failure);
             if matches!(unread, Unread::Failed | Unread::Denied) {
-                let code = failure.code();
-                tracing::warn!(region = self.region, action = action.name(), code, "SWEEP_UNREAD");
+                let (action, code, lack) = (action.name(), failure.code(), failure.lack());
+                let permission = lack.as_ref().map(Lack::permission);
+                tracing::warn!(region = self.region, action, code, permission, "SWEEP_UNREAD");
             }
             unread
         })

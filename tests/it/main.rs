@@ -25,6 +25,7 @@ mod audit_storm;
 mod audit_units;
 mod callers;
 mod dead_connections;
+mod denials;
 mod digest;
 mod faults;
 mod fips;

@@ -32,7 +32,7 @@ fn own_policy(name: &str) -> String {
 }
 
 /// A world in which roles are made, with a boundary, the policies `a` to `d`, and a cluster.
-async fn start() -> World {
+pub async fn start() -> World {
     start_with(Options::default()).await
 }
 
@@ -57,7 +57,7 @@ async fn start_with(mut options: Options) -> World {
 }
 
 /// `CreateComputeNodeGroup` with `iam` that lists these policies of the account.
-fn create(names: &[&str]) -> Value {
+pub fn create(names: &[&str]) -> Value {
     let listed: Vec<String> = names.iter().map(|name| own_policy(name)).collect();
     with_body(
         event("create-compute-node-group"),
