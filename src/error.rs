@@ -110,9 +110,11 @@ pub enum Error {
         passed: Vec<&'static str>,
     },
     Quota(Quote),
+    /// PCS refuses with a code that this API does not know; whether it acted is not known either.
+    Unknown(Quote),
     /// IAM refuses this API's role these permissions.
     IamAccessDenied(Vec<Lack>),
-    /// PCS does not see the instance profile that was made for the request yet, as far as its words tell.
+    /// PCS may not see the instance profile that was made for the request yet, as far as its words tell.
     Propagating(Option<Quote>),
     /// IAM did not carry out a step of making or changing a role, or it is not known whether it did.
     RoleUnfinished,
@@ -160,7 +162,7 @@ impl Error {
             Error::MediaType => (415, "UnsupportedMediaTypeException"),
             Error::Throttled { .. } => (429, "ThrottlingException"),
             Error::Internal => (500, "InternalServerException"),
-            Error::BadGateway(_) => (502, "BadGatewayException"),
+            Error::BadGateway(_) | Error::Unknown(_) => (502, "BadGatewayException"),
             Error::AuditUnavailable | Error::AuditUnreadable => (503, "AuditUnavailableException"),
             Error::Propagating(_) => (503, "InstanceProfilePropagating"),
             Error::FactsUnavailable(_) | Error::RoleUnfinished => (503, "ServiceUnavailableException"),
@@ -179,6 +181,11 @@ impl Error {
             | Error::NotFound(Sentence::Quoted(quote))
             | Error::Conflict(Sentence::Quoted(quote))
             | Error::Quota(quote) => quote.text.clone(),
+            Error::Unknown(quote) => format!(
+                "PCS refused the request for a reason that this API does not know; before you repeat it, read the \
+                 resource, or repeat it with the same clientToken (PCS says: {})",
+                quote.text
+            ),
             Error::NotFound(Sentence::Ours(message))
             | Error::Conflict(Sentence::Ours(message))
             | Error::BadGateway(message) => message.clone(),
@@ -196,7 +203,7 @@ impl Error {
             Error::Propagating(quote) => {
                 let said = quote.as_ref().map(|quote| format!(" (PCS says: {})", quote.text));
                 format!(
-                    "PCS does not see the new instance profile yet, which takes up to two minutes; repeat the same \
+                    "PCS may not see the new instance profile yet, which takes up to two minutes; repeat the same \
                      request with the same clientToken{}",
                     said.unwrap_or_default()
                 )
@@ -244,7 +251,8 @@ impl Error {
         if let Error::Refused { quote, .. }
         | Error::NotFound(Sentence::Quoted(quote))
         | Error::Conflict(Sentence::Quoted(quote))
-        | Error::Quota(quote) = self
+        | Error::Quota(quote)
+        | Error::Unknown(quote) = self
         {
             Some(quote)
         } else {
@@ -266,6 +274,7 @@ impl Error {
             402 => "found a quota reached".to_owned(),
             404 => "found nothing that the request names".to_owned(),
             409 => "found the request at odds with the state of the resource".to_owned(),
+            502 => "refused the request for a reason that this API does not know".to_owned(),
             _ if paths.is_empty() => "found the request invalid".to_owned(),
             _ => format!("found the request invalid ({})", paths.join(", ")),
         };
@@ -296,6 +305,7 @@ impl Error {
             | Error::Conflict(_)
             | Error::DryRun { .. }
             | Error::Quota(_)
+            | Error::Unknown(_)
             | Error::IamAccessDenied(_)
             | Error::Internal
             | Error::BadGateway(_)
@@ -321,6 +331,7 @@ impl Error {
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::DryRun { .. }
+            | Error::Unknown(_)
             | Error::Propagating(_)
             | Error::RoleUnfinished
             | Error::Throttled { .. }
@@ -340,6 +351,7 @@ impl Error {
         | Error::Conflict(Sentence::Quoted(quote))
         | Error::Refused { quote, .. }
         | Error::Quota(quote)
+        | Error::Unknown(quote)
         | Error::Propagating(Some(quote)) = &mut self
         {
             quote.text = change(&quote.text);
@@ -395,6 +407,7 @@ impl Error {
             | Error::TooLarge { .. }
             | Error::Conflict(_)
             | Error::Quota(_)
+            | Error::Unknown(_)
             | Error::IamAccessDenied(_)
             | Error::Propagating(_)
             | Error::RoleUnfinished

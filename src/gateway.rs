@@ -58,6 +58,8 @@ struct Passage {
     deadline: Instant,
     /// What PCS is sent in place of the caller's token.
     token: Option<ScopedToken>,
+    /// PCS may have carried out the call, though it did not say so; what it said last can come from that.
+    is_in_doubt: bool,
 }
 
 impl Gateway {
@@ -88,6 +90,7 @@ impl Gateway {
             opened: None,
             deadline: deadline.work,
             token: None,
+            is_in_doubt: false,
         };
         let carried_out = AssertUnwindSafe(self.carry_out(request, &mut passage))
             .catch_unwind()
@@ -188,12 +191,18 @@ impl Gateway {
         let deadline = passage.deadline;
         let (opened, ()) = tokio::join!(self.open(passage), self.clients.prepare_pcs());
         let answer = pcs::call(&self.clients, &permit, opened?, client_token, deadline).await;
-        let answer = note(&mut passage.entry, action, answer)?;
-        passage.entry.answered_with(&answer.output);
-        self.recheck(facts, passage).await;
+        passage.is_in_doubt = answer.as_ref().is_err_and(Failure::may_have_acted);
+        let answer = note(&mut passage.entry, action, answer);
+        if let Ok(answer) = &answer {
+            passage.entry.answered_with(&answer.output);
+        }
+        // At the deadline there is no time for a second look; the sweep has one.
+        if answer.is_ok() || (passage.is_in_doubt && Instant::now() < deadline) {
+            self.recheck(facts, passage).await;
+        }
         Ok(Success {
             status: contract::route(Operation::Pcs(action)).success,
-            output: answer.output,
+            output: answer?.output,
         })
     }
 
@@ -368,7 +377,7 @@ fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> R
     });
     answer.map_err(|failure| {
         upstream::log(action.name(), &failure);
-        upstream::error(failure)
+        upstream::error(failure, action)
     })
 }
 

@@ -5,15 +5,19 @@
 //! 1.97) and invent what is absent. So an interceptor replaces the request's body before it is signed and keeps the
 //! answer's bytes; PCS speaks awsJson 1.0, where an action's input and output are one JSON object each.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_pcs::{config::Region, error::ProvideErrorMetadata, operation::RequestId};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
+        connection::CaptureSmithyConnection,
         interceptors::{
             Intercept,
-            context::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+            context::{
+                AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+                BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+            },
         },
         result::SdkError,
         runtime_components::RuntimeComponents,
@@ -24,7 +28,12 @@ use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{audit::Opened, aws::Clients, guardrails::Permit, operations::Action};
+use crate::{
+    audit::Opened,
+    aws::Clients,
+    guardrails::Permit,
+    operations::{Action, Operation},
+};
 
 /// What PCS answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +51,9 @@ pub enum Failure {
         message: String,
         body: Map<String, Value>,
         request_id: Option<String>,
+        /// An earlier attempt of the same call was sent and not refused: PCS may have acted, and refuse the repetition
+        /// because of that.
+        in_doubt: bool,
     },
     /// The account has not enabled the Region: PCS does not know the function's credentials there.
     RegionNotEnabled {
@@ -50,10 +62,27 @@ pub enum Failure {
     },
     /// PCS answered something that is not awsJson.
     Garbage { request_id: Option<String> },
-    /// No connection, or it broke.
+    /// No connection: PCS was sent nothing.
     Unreachable,
+    /// The connection broke before the answer. `may_have_acted`: the call was one that changes something.
+    Unanswered { may_have_acted: bool },
     /// No answer before the deadline. `sent`: PCS may have acted.
     OutOfTime { sent: bool },
+}
+
+impl Failure {
+    /// Whether PCS may have carried out the call.
+    pub fn may_have_acted(&self) -> bool {
+        match self {
+            Failure::Service { in_doubt: acted, .. }
+            | Failure::Unanswered {
+                may_have_acted: acted,
+            }
+            | Failure::OutOfTime { sent: acted } => *acted,
+            Failure::Garbage { .. } => true,
+            Failure::RegionNotEnabled { .. } | Failure::Unreachable => false,
+        }
+    }
 }
 
 /// Carries out what was permitted and recorded; `_opened` is the proof of the record.
@@ -75,12 +104,17 @@ pub async fn call(
     let exchange = Exchange {
         input: Arc::new(Value::Object(input).to_string()),
         output: Arc::default(),
+        attempts: Arc::default(),
     };
     let sent = send(clients.pcs(), permit.action(), &call.region, &exchange);
     let sent = timeout_at(deadline, sent)
         .await
         .unwrap_or(Err(Failure::OutOfTime { sent: true }));
-    let request_id = sent.map_err(|failure| in_region(failure, clients, &call.region))?;
+    let request_id = sent.map_err(|failure| {
+        let is_mutation = Operation::Pcs(permit.action()).is_mutation();
+        let failure = in_doubt(failure, exchange.may_have_acted(), is_mutation);
+        in_region(failure, clients, &call.region)
+    })?;
     match exchange.output() {
         Some(output) => Ok(Answer { output, request_id }),
         None => Err(Failure::Garbage { request_id }),
@@ -152,6 +186,24 @@ fn in_region(failure: Failure, clients: &Clients, region: &str) -> Failure {
     failure
 }
 
+/// What is known of a failure from all attempts at the call: the last one alone does not tell what an earlier one did.
+fn in_doubt(mut failure: Failure, is_in_doubt: bool, is_mutation: bool) -> Failure {
+    match &mut failure {
+        Failure::Service { in_doubt, .. } => *in_doubt = is_in_doubt && is_mutation,
+        Failure::OutOfTime { sent } => *sent = is_in_doubt,
+        Failure::Unreachable if is_in_doubt => {
+            failure = Failure::Unanswered {
+                may_have_acted: is_mutation,
+            };
+        }
+        Failure::Unreachable
+        | Failure::Unanswered { .. }
+        | Failure::Garbage { .. }
+        | Failure::RegionNotEnabled { .. } => {}
+    }
+    failure
+}
+
 fn failure<E: ProvideErrorMetadata>(error: SdkError<E, Response>) -> Failure {
     match error {
         SdkError::ServiceError(context) => {
@@ -167,11 +219,11 @@ fn failure<E: ProvideErrorMetadata>(error: SdkError<E, Response>) -> Failure {
                 // An answer without a code does not come from PCS, whatever its status says.
                 None => Failure::Garbage { request_id },
                 Some(code) => Failure::Service {
-                    // Some services prefix the shape's namespace: `com.amazonaws.pcs#ConflictException`.
-                    code: code.rsplit('#').next().unwrap_or(code).to_owned(),
+                    code: shape(code).to_owned(),
                     message: meta.message().unwrap_or_default().to_owned(),
                     body,
                     request_id,
+                    in_doubt: false,
                 },
             }
         }
@@ -180,7 +232,6 @@ fn failure<E: ProvideErrorMetadata>(error: SdkError<E, Response>) -> Failure {
             Failure::Garbage { request_id }
         }
         SdkError::TimeoutError(_) => Failure::OutOfTime { sent: true },
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => Failure::OutOfTime { sent: true },
         // `SdkError` is non-exhaustive; whatever else there is, no answer came.
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) | _ => Failure::Unreachable,
     }
@@ -194,17 +245,65 @@ fn read_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// Puts our body into the SDK's request and keeps the body of the answer.
+/// Puts our body into the SDK's request, keeps the body of the answer, and what became of each attempt.
 #[derive(Debug, Clone)]
 struct Exchange {
     input: Arc<String>,
     output: Arc<Mutex<Option<Map<String, Value>>>>,
+    attempts: Arc<Mutex<Attempts>>,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    /// Of the attempt under way; it has a connection from the moment on that something is sent.
+    under_way: Option<CaptureSmithyConnection>,
+    /// One was sent, and was not refused.
+    in_doubt: bool,
+}
+
+impl Attempts {
+    fn was_sent(&self) -> bool {
+        let connection = self.under_way.as_ref();
+        connection.is_some_and(|connection| connection.get().is_some())
+    }
 }
 
 impl Exchange {
     fn output(&self) -> Option<Map<String, Value>> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an attempt was sent and not refused, the one that was given up included.
+    fn may_have_acted(&self) -> bool {
+        let attempts = self.attempts();
+        attempts.in_doubt || attempts.was_sent()
+    }
+}
+
+/// Whether the answer says that PCS did not act. One that says it failed, or that is not PCS's, does not.
+fn is_refusal(answer: &Response) -> bool {
+    const FAILED: [&str; 5] = [
+        "InternalServerException",
+        "InternalFailure",
+        "InternalError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    ];
+    let body = answer.body().bytes().and_then(read_object).unwrap_or_default();
+    let code = body.get("__type").or_else(|| body.get("code"));
+    let code = code
+        .and_then(Value::as_str)
+        .or_else(|| answer.headers().get("x-amzn-errortype"));
+    code.is_some_and(|code| !FAILED.contains(&shape(code)))
+}
+
+/// Some services prefix the shape's namespace: `com.amazonaws.pcs#ConflictException`.
+fn shape(code: &str) -> &str {
+    code.rsplit('#').next().unwrap_or(code)
 }
 
 impl Intercept for Exchange {
@@ -226,6 +325,16 @@ impl Intercept for Exchange {
         Ok(())
     }
 
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.attempts().under_way = config.load::<CaptureSmithyConnection>().cloned();
+        Ok(())
+    }
+
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
@@ -234,6 +343,20 @@ impl Intercept for Exchange {
     ) -> Result<(), BoxError> {
         let output = context.response().body().bytes().and_then(read_object);
         *self.output.lock().unwrap_or_else(PoisonError::into_inner) = output;
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut attempts = self.attempts();
+        if attempts.was_sent() && !context.response().is_some_and(is_refusal) {
+            attempts.in_doubt = true;
+        }
+        attempts.under_way = None;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     denied::{Lack, is_of_credentials},
     error::{Error, FieldError, Quote, Sentence, Service},
+    operations::Action,
     pcs::Failure,
 };
 
@@ -23,6 +24,7 @@ impl Failure {
             Failure::Service { code, .. } | Failure::RegionNotEnabled { code, .. } => plain_code(code),
             Failure::Garbage { .. } => "UnreadableAnswer",
             Failure::Unreachable => "Unreachable",
+            Failure::Unanswered { .. } => "Unanswered",
             Failure::OutOfTime { .. } => "OutOfTime",
         }
     }
@@ -30,13 +32,12 @@ impl Failure {
     /// The permission that PCS says is missing.
     pub fn lack(&self) -> Option<Lack> {
         match self {
-            Failure::Service { code, message, .. } if code == "AccessDeniedException" => {
-                Lack::told_by(message)
-            }
+            Failure::Service { code, message, .. } if is_denial(code) => Lack::told_by(message),
             Failure::Service { .. }
             | Failure::RegionNotEnabled { .. }
             | Failure::Garbage { .. }
             | Failure::Unreachable
+            | Failure::Unanswered { .. }
             | Failure::OutOfTime { .. } => None,
         }
     }
@@ -46,7 +47,7 @@ impl Failure {
             Failure::Service { request_id, .. }
             | Failure::RegionNotEnabled { request_id, .. }
             | Failure::Garbage { request_id } => request_id.as_deref(),
-            Failure::Unreachable | Failure::OutOfTime { .. } => None,
+            Failure::Unreachable | Failure::Unanswered { .. } | Failure::OutOfTime { .. } => None,
         }
     }
 }
@@ -70,12 +71,12 @@ pub fn log(action: &'static str, failure: &Failure) {
     }
 }
 
-/// What the caller is told.
-pub fn error(failure: Failure) -> Error {
+/// What the caller of this action is told.
+pub fn error(failure: Failure, action: Action) -> Error {
     match failure {
         Failure::Service {
             code, message, body, ..
-        } => service_error(&code, &message, &body),
+        } => service_error(&code, &message, &body, action),
         Failure::RegionNotEnabled { .. } => Error::Validation(vec![FieldError::new(
             "region",
             "is not enabled for this AWS account; name another, or have it enabled (account settings, AWS Regions)",
@@ -83,12 +84,20 @@ pub fn error(failure: Failure) -> Error {
         Failure::Garbage { .. } => Error::BadGateway(
             "PCS gave an answer that could not be read; read the resource to see its state".to_owned(),
         ),
-        Failure::Unreachable => Error::BadGateway("PCS could not be reached; retry".to_owned()),
+        Failure::Unreachable => Error::BadGateway("PCS could not be reached and was sent nothing; retry".to_owned()),
+        Failure::Unanswered { may_have_acted: false } => {
+            Error::BadGateway("PCS did not answer; retry".to_owned())
+        }
+        Failure::Unanswered { may_have_acted: true } => Error::BadGateway(
+            "PCS did not answer and may have carried out the call; read the resource, or repeat the request with the \
+             same clientToken"
+                .to_owned(),
+        ),
         Failure::OutOfTime { sent } => Error::OutOfTime { sent },
     }
 }
 
-fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value>) -> Error {
+fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value>, action: Action) -> Error {
     match code {
         // The last three are how EC2, Auto Scaling and older services say it; PCS asks EC2.
         "ValidationException"
@@ -99,33 +108,87 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
             quote: quote(message),
             fields: fields(body),
         },
-        "InvalidToken" | "InvalidTokenException" => Error::Validation(vec![FieldError::new(
-            "nextToken",
-            "has expired or belongs to another list; start again without it",
-        )]),
-        "ServiceQuotaExceededException" => Error::Quota(quote(message)),
-        "AccessDeniedException" => Error::UpstreamAccessDenied(Lack::told_by(message)),
-        "ResourceNotFoundException" => Error::NotFound(Sentence::Quoted(quote(message))),
-        "ConflictException" => Error::Conflict(Sentence::Quoted(quote(message))),
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
-            let asked = body
-                .get("retryAfterSeconds")
-                .and_then(Value::as_u64)
-                .unwrap_or_default();
-            let seconds = u32::try_from(asked.min(RETRY_AFTER_SECONDS_MAX)).unwrap_or_default();
-            Error::Throttled {
-                retry_after_seconds: seconds.max(RETRY_AFTER_SECONDS),
-            }
+        "InvalidToken" | "InvalidTokenException" if has_pages(action) => {
+            Error::Validation(vec![FieldError::new(
+                "nextToken",
+                "has expired or belongs to another list; start again without it",
+            )])
         }
+        // Of an action without pages it speaks of the credentials' token.
+        "InvalidToken" | "InvalidTokenException" => Error::Internal,
+        "ServiceQuotaExceededException" => Error::Quota(quote(message)),
+        code if is_denial(code) => Error::UpstreamAccessDenied(Lack::told_by(message)),
+        "ResourceNotFoundException" => Error::NotFound(Sentence::Quoted(quote_with_subject(message, body))),
+        "ConflictException" => Error::Conflict(Sentence::Quoted(quote_with_subject(message, body))),
         code if is_of_credentials(code) => Error::Internal,
         "InternalServerException"
         | "InternalFailure"
+        | "InternalError"
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => {
             Error::BadGateway("PCS failed to handle the request; retry".to_owned())
         }
-        _ => Error::BadGateway("PCS refused the request for a reason that this API does not know".to_owned()),
+        _ if is_throttle(code) => throttled(body),
+        _ => Error::Unknown(quote(message)),
     }
+}
+
+/// PCS's word for it, and those of the services behind it.
+fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized"
+    )
+}
+
+/// The words that AWS's SDKs take for throttling. `LimitExceededException` is a quota at most services.
+fn is_throttle(code: &str) -> bool {
+    const CODES: [&str; 11] = [
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "TransactionInProgressException",
+        "PriorRequestNotComplete",
+        "SlowDown",
+    ];
+    code.starts_with("RequestThrottled") || CODES.contains(&code)
+}
+
+fn throttled(body: &serde_json::Map<String, Value>) -> Error {
+    let asked = body.get("retryAfterSeconds").and_then(Value::as_u64);
+    let seconds = asked.unwrap_or_default().min(RETRY_AFTER_SECONDS_MAX);
+    Error::Throttled {
+        retry_after_seconds: u32::try_from(seconds)
+            .unwrap_or_default()
+            .max(RETRY_AFTER_SECONDS),
+    }
+}
+
+/// Whether the action takes a `nextToken`; elsewhere a token that is not valid is the function's credentials.
+fn has_pages(action: Action) -> bool {
+    matches!(
+        action,
+        Action::ListClusters | Action::ListComputeNodeGroups | Action::ListQueues
+    )
+}
+
+/// PCS's sentence, and the instance profile or role if that is the subject: the sentence alone may not name it.
+fn quote_with_subject(message: &str, body: &serde_json::Map<String, Value>) -> Quote {
+    let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let letters = text("resourceType").chars().filter(char::is_ascii_alphanumeric);
+    let kind: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    if kind.contains("profile") || kind.contains("iam") || kind.contains("role") {
+        return quote(&format!(
+            "{message} (instance profile or role {})",
+            text("resourceId")
+        ));
+    }
+    quote(message)
 }
 
 fn quote(message: &str) -> Quote {
@@ -311,7 +374,12 @@ mod tests {
             "InternalServerException",
             "AccessDeniedException",
         ] {
-            let error = service_error(code, "Value 'secret' is invalid", body);
+            let error = service_error(
+                code,
+                "Value 'secret' is invalid",
+                body,
+                Action::CreateComputeNodeGroup,
+            );
             let recorded = error.recorded_message(|path| path.replace("secret", "*"));
             assert!(!recorded.contains("secret"), "{recorded}");
             if code == "ValidationException" {
@@ -322,5 +390,83 @@ mod tests {
                 );
             }
         }
+    }
+
+    fn told(code: &str, body: &Value, action: Action) -> Error {
+        service_error(code, "as it said", body.as_object().unwrap(), action)
+    }
+
+    #[test]
+    fn other_spellings_of_a_code_are_told_alike() {
+        let body = serde_json::json!({});
+        let of = |code| told(code, &body, Action::GetCluster);
+        for code in ["AccessDenied", "UnauthorizedOperation", "NotAuthorized"] {
+            assert_eq!(of(code), of("AccessDeniedException"), "{code}");
+        }
+        for code in [
+            "SlowDown",
+            "ThrottledException",
+            "PriorRequestNotComplete",
+            "TooManyRequests",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "RequestLimitExceeded",
+        ] {
+            assert_eq!(of(code), of("ThrottlingException"), "{code}");
+            assert_eq!(of(code).class().status, 429);
+        }
+        assert_eq!(of("RequestExpired"), of("ExpiredToken"));
+    }
+
+    /// The caller reads PCS's words, the record does not keep them, and nobody is told to repeat blindly.
+    #[test]
+    fn a_code_that_is_not_known_is_told_with_pcss_words() {
+        let error = told("SomethingNew", &serde_json::json!({}), Action::CreateCluster);
+        assert_eq!(error.class().status, 502);
+        let message = error.message();
+        assert!(
+            message.contains("as it said") && message.contains("same clientToken"),
+            "{message}"
+        );
+        assert!(!error.recorded_message(str::to_owned).contains("as it said"));
+        assert!(!error.is_final());
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_is_the_lists_only_where_there_is_a_list() {
+        let body = serde_json::json!({});
+        for code in ["InvalidToken", "InvalidTokenException"] {
+            for action in [
+                Action::ListClusters,
+                Action::ListComputeNodeGroups,
+                Action::ListQueues,
+            ] {
+                assert_eq!(told(code, &body, action).class().status, 400);
+            }
+            for action in [
+                Action::CreateComputeNodeGroup,
+                Action::GetCluster,
+                Action::ListTagsForResource,
+            ] {
+                assert_eq!(told(code, &body, action), Error::Internal);
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_profile_is_named_where_the_sentence_does_not() {
+        let create = Action::CreateComputeNodeGroup;
+        for kind in ["INSTANCE_PROFILE", "InstanceProfile", "AWS::IAM::Role"] {
+            let body = serde_json::json!({"resourceType": kind, "resourceId": "AWSPCS-x"});
+            for code in ["ResourceNotFoundException", "ConflictException"] {
+                let message = told(code, &body, create).message();
+                assert_eq!(message, "as it said (instance profile or role AWSPCS-x)");
+            }
+        }
+        let body = serde_json::json!({"resourceType": "CLUSTER", "resourceId": "role"});
+        assert_eq!(
+            told("ResourceNotFoundException", &body, create).message(),
+            "as it said"
+        );
     }
 }

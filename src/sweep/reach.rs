@@ -133,6 +133,7 @@ impl<'a> Reads<'a> {
             | Failure::RegionNotEnabled { .. }
             | Failure::Garbage { .. }
             | Failure::Unreachable
+            | Failure::Unanswered { .. }
             | Failure::OutOfTime { .. } => Unread::Failed,
         }
     }

@@ -114,6 +114,55 @@ async fn pcs_out_of_reach_is_a_bad_gateway() {
     );
 }
 
+/// Whether PCS was sent the call decides what the caller may do next.
+#[tokio::test]
+async fn a_call_whose_answer_is_lost_is_not_called_one_that_did_not_reach_pcs() {
+    for effect in [Effect::DropBefore, Effect::DropAfter] {
+        let world = World::start().await;
+        world.stack.pcs_emulator.inject(fault(9, effect));
+        let answer = world.send(&event("create-cluster")).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(
+            message.contains("may have carried out the call") && message.contains("same clientToken"),
+            "{message}"
+        );
+        let rows = world.rows().await;
+        assert_eq!(rows[1]["downstream"][0]["errorCode"], "Unanswered");
+        assert_eq!(rows[1]["errorMessage"], message);
+        world.stack.pcs_emulator.clear_faults();
+        world.stack.pcs_emulator.inject(fault(9, Effect::DropBefore));
+        let answer = world.send(&event("list-clusters")).await;
+        assert_eq!(
+            answer.body["message"], "PCS did not answer; retry",
+            "a read does nothing"
+        );
+    }
+}
+
+/// Nothing is sent before the handshake is over.
+#[tokio::test]
+async fn a_handshake_that_is_not_answered_sends_nothing() {
+    let world = World::start().await;
+    let (_kept, url) = silent_port().await;
+    let mut variables = world.stack.variables().clone();
+    variables.insert("AWS_ENDPOINT_URL_PCS".to_owned(), url.replace("http:", "https:"));
+    let gateway = gateway(&variables);
+    for (left, expected) in [
+        (
+            Duration::from_secs(28),
+            "PCS could not be reached and was sent nothing; retry",
+        ),
+        (
+            Duration::from_millis(2_500),
+            "time ran out before PCS was asked; nothing happened; retry",
+        ),
+    ] {
+        let answer = invoke(&gateway, &event("create-cluster"), left).await;
+        assert_eq!(answer.body["message"], expected, "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn slow_pcs_is_given_up_in_time_and_the_record_says_so() {
     let world = World::start().await;

@@ -64,10 +64,22 @@ fn update() -> Value {
 
 /// Sends the request and does something to IAM once PCS has it, before PCS answers.
 async fn meanwhile(world: &World, request: &Value, action: &str, change: impl FnOnce(&World)) -> Trace {
+    let delay = pcs_emulator::Effect::Delay(DELAY);
+    struck(world, request, action, (1, delay), change).await
+}
+
+/// The same with another fault of PCS in so many attempts.
+async fn struck(
+    world: &World,
+    request: &Value,
+    action: &str,
+    (times, effect): (u32, pcs_emulator::Effect),
+    change: impl FnOnce(&World),
+) -> Trace {
     world.stack.pcs_emulator.inject(pcs_emulator::Fault {
         action: Some(action.to_owned()),
-        times: 1,
-        effect: pcs_emulator::Effect::Delay(DELAY),
+        times,
+        effect,
     });
     world.stack.pcs_emulator.clear_calls();
     let change_once_asked = async {
@@ -101,6 +113,27 @@ async fn a_role_that_stays_as_it_is_leaves_no_step() {
         assert_eq!(trace.answer.status, 202, "{:?}", trace.answer);
         assert_eq!(trace.stages(), ["0#RECEIVED", "9#COMPLETE"]);
         trace.assert_downstream_is_complete();
+    }
+}
+
+/// PCS may have used what is there now, whatever is known of its answer.
+#[tokio::test]
+async fn a_change_is_on_record_though_the_answer_of_pcs_is_lost() {
+    let world = world().await;
+    let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
+    for (request, action) in [
+        (create("lost"), "CreateComputeNodeGroup"),
+        (update(), "UpdateComputeNodeGroup"),
+    ] {
+        world.stack.iam_emulator.seed(before()).unwrap();
+        let change = seeded(Seed::new().role(good().attach(administrator)));
+        let lost = (3, pcs_emulator::Effect::DropAfter);
+        let trace = struck(&world, &request, action, lost, change).await;
+        assert_eq!(trace.answer.status, 502, "{:?}", trace.answer);
+        assert_eq!(trace.stages(), ["0#RECEIVED", "1#STEP#01", "9#COMPLETE"]);
+        assert_eq!(trace.rows[1]["step"], "GUARDRAIL_DRIFT");
+        assert_eq!(trace.rows[1]["violations"][0]["rule"], "allowlist");
+        world.settle();
     }
 }
 
