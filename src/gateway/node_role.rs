@@ -2,8 +2,9 @@
 //! profile are made, or the policies of a role that was made are changed, and undone if PCS refuses for good.
 //!
 //! What was made passes the same gathering, the same rules and the same call as a profile that was always there.
-//! Only a refusal is undone. When nobody knows whether PCS acted everything stays, and the same request with the same
-//! token goes on where it stopped.
+//! Only a refusal is undone, and only if it is certain that PCS did not act on this request or on an earlier try of it.
+//! When nobody knows everything stays: the same request with the same token goes on where it stopped, and the sweep
+//! removes what no group came to use.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::{Gateway, Passage, Success, note, unread, unseen};
 use crate::{
     audit::record::{Decision, Step},
-    error::{Error, FieldError},
+    error::{Error, FieldError, Service},
     guardrails::{
         self, Denial, Permit,
         node_role::{self, AttachmentPermit, RolePermit},
@@ -50,6 +51,8 @@ pub(super) struct Made {
     profile: Option<Standing>,
     /// Seconds since the epoch, of the last thing that PCS must come to see.
     youngest: i64,
+    /// What the caller named as he liked; PCS's sentences repeat it.
+    names: Vec<String>,
 }
 
 /// A role whose policies were changed.
@@ -64,7 +67,7 @@ enum Group {
     RunsWithTheRole,
     /// It does not exist, or has another instance profile.
     DoesNot,
-    /// PCS denies the read as well: the cluster is not one that this API may see.
+    /// PCS denies the read, and does not tell which groups there are.
     Hidden,
 }
 
@@ -120,12 +123,14 @@ impl Gateway {
         }
         passage.entry.node_role = Some(permit.role().role_arn.clone());
         self.open(passage).await?;
+        self.find_cluster(call, passage).await?;
         let mut made = Box::new(Made {
             group: read_of_the_group(call).ok_or(Error::Internal)?,
             permit,
             role: None,
             profile: None,
             youngest: 0,
+            names: unseen::names(&call.input),
         });
         match self.take_steps(&mut made, passage).await {
             Ok(()) => Ok(made),
@@ -171,26 +176,47 @@ impl Gateway {
         Ok(())
     }
 
+    /// A cluster that PCS does not have, or a Region that is not this account's, needs no role: it would be one more
+    /// for each try, and in a Region that no sweep can read.
+    async fn find_cluster(&self, call: &Call, passage: &mut Passage) -> Result<(), Error> {
+        let permit = read_of(Action::GetCluster, call).ok_or(Error::Internal)?;
+        match self.read_pcs(&permit, passage).await {
+            Ok(_) => Ok(()),
+            Err(Error::BadGateway(_) | Error::OutOfTime { .. } | Error::Unknown(_)) => {
+                Err(Error::FactsUnavailable("the cluster"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes what was made, if the request is refused for good and no group runs with it. What is told is always
     /// why the request was refused, not how the removal went.
     async fn give_up(&self, made: &Made, error: Error, passage: &mut Passage) -> Error {
-        let Some(role) = made.role.filter(|_| error.is_final()) else {
+        let may_end = error.is_final() || matches!(error, Error::Unknown(_));
+        let Some(role) = made.role.filter(|_| may_end) else {
             return error;
         };
         let group = self.group(made, passage).await;
         if group == Ok(Group::RunsWithTheRole) {
             return error;
         }
-        let is_young = Timestamp::now().as_second() - made.youngest < PROPAGATION_SECONDS;
         // What PCS does not tell just now, it may tell the next try.
-        let may_wait = matches!(group, Ok(Group::DoesNot) | Err(_));
-        if may_wait && is_young && unseen::may_be_unseen(&error) {
+        let is_young = Timestamp::now().as_second() - made.youngest < PROPAGATION_SECONDS;
+        if is_young && unseen::may_be_unseen(&error, &made.permit.role().name, &made.names) {
             passage.entry.decision = Decision::Error;
             passage.entry.violations.clear();
             return Error::Propagating(error.quote().cloned());
         }
-        // A denied read proves nothing about a role of an earlier try; it stays until a sweep knows better.
-        let is_unused = group == Ok(Group::DoesNot) || (group == Ok(Group::Hidden) && role.created);
+        let is_first = role.created && !passage.is_in_doubt;
+        if !error.is_final() || !(is_first || (group == Ok(Group::DoesNot) && denies_all_tries(&error))) {
+            // It stays with what is not allowed.
+            if matches!(error, Error::Guardrail(_)) {
+                self.record(Step::Orphan, passage).await;
+            }
+            return error;
+        }
+        // A denied read proves nothing about an earlier try, but here there was none.
+        let is_unused = matches!(group, Ok(Group::DoesNot | Group::Hidden));
         let removed = match self.roles(passage) {
             Ok(mut roles) if is_unused => roles
                 .remove(&made.permit.removal(), made.profile.is_some())
@@ -236,7 +262,7 @@ impl Gateway {
     }
 
     async fn change_back(&self, changed: &Changed, error: Error, passage: &mut Passage) -> Error {
-        if !error.is_final() || changed.changes == Changes::default() {
+        if !error.is_final() || passage.is_in_doubt || changed.changes == Changes::default() {
             return error;
         }
         let restored = match self.roles(passage) {
@@ -273,12 +299,9 @@ impl Gateway {
 
     /// Whether the group that the request names runs with the role already.
     async fn group(&self, made: &Made, passage: &mut Passage) -> Result<Group, Error> {
-        let deadline = passage.deadline;
-        let opened = self.open(passage).await?;
-        let answer = pcs::call(&self.clients, &made.group, opened, None, deadline).await;
-        match note(&mut passage.entry, made.group.action(), answer) {
-            Ok(answer) => {
-                let group = answer.output.get("computeNodeGroup");
+        match self.read_pcs(&made.group, passage).await {
+            Ok(output) => {
+                let group = output.get("computeNodeGroup");
                 let profile = group.and_then(|group| group.get("iamInstanceProfileArn"));
                 let ours = profile.and_then(Value::as_str) == Some(&made.permit.role().profile_arn);
                 Ok(if ours {
@@ -287,10 +310,37 @@ impl Gateway {
                     Group::DoesNot
                 })
             }
-            Err(Error::NotFound(_)) => Ok(Group::DoesNot),
-            Err(Error::UpstreamAccessDenied(_)) => Ok(Group::Hidden),
+            // In a Region that is not the account's there is no group.
+            Err(Error::NotFound(_) | Error::Validation(_)) => Ok(Group::DoesNot),
+            Err(Error::UpstreamAccessDenied(_)) => Ok(self.look_in_the_list(made, passage).await),
             Err(error) => Err(error),
         }
+    }
+
+    /// PCS may deny the read of a group because it does not exist; the list of the cluster's groups tells.
+    async fn look_in_the_list(&self, made: &Made, passage: &mut Passage) -> Group {
+        let Some(list) = read_of(Action::ListComputeNodeGroups, made.group.call()) else {
+            return Group::Hidden;
+        };
+        let Ok(output) = self.read_pcs(&list, passage).await else {
+            return Group::Hidden;
+        };
+        let listed = output.get("computeNodeGroups").and_then(Value::as_array);
+        let ours = made.group.call().input.get("computeNodeGroupIdentifier");
+        let is_whole = output.get("nextToken").is_none_or(Value::is_null);
+        match listed {
+            Some(listed) if is_whole && listed.iter().all(|group| group.get("name") != ours) => {
+                Group::DoesNot
+            }
+            _ => Group::Hidden,
+        }
+    }
+
+    async fn read_pcs(&self, permit: &Permit, passage: &mut Passage) -> Result<Map<String, Value>, Error> {
+        let deadline = passage.deadline;
+        let opened = self.open(passage).await?;
+        let answer = pcs::call(&self.clients, permit, opened, None, deadline).await;
+        note(&mut passage.entry, permit.action(), answer).map(|answer| answer.output)
     }
 
     fn roles<'p>(&'p self, passage: &'p mut Passage) -> Result<Roles<'p>, Error> {
@@ -308,16 +358,32 @@ impl Gateway {
     }
 }
 
+/// Whether a request that is refused so can never have been carried out, by no try: refusals of another kind can come
+/// from an earlier try that was.
+fn denies_all_tries(error: &Error) -> bool {
+    let is_of_iam = error.quote().is_some_and(|quote| quote.service == Service::Iam);
+    let denies = matches!(
+        error,
+        Error::Refused { .. } | Error::Validation(_) | Error::NotFound(_)
+    );
+    denies && !is_of_iam
+}
+
 fn read_of_the_group(call: &Call) -> Option<Permit> {
-    let names = [
-        ("clusterIdentifier", "clusterIdentifier"),
-        ("computeNodeGroupName", "computeNodeGroupIdentifier"),
-    ];
-    let input: Map<String, Value> = names
-        .iter()
-        .filter_map(|(from, to)| Some(((*to).to_owned(), call.input.get(*from)?.clone())))
-        .collect();
+    let name = call.input.get("computeNodeGroupName")?;
+    let cluster = call.input.get("clusterIdentifier")?;
+    let input = Map::from_iter([
+        ("clusterIdentifier".to_owned(), cluster.clone()),
+        ("computeNodeGroupIdentifier".to_owned(), name.clone()),
+    ]);
     guardrails::permit_read(Action::GetComputeNodeGroup, &call.region, input)
+}
+
+/// A read of the call's cluster, or of what is in it.
+fn read_of(action: Action, call: &Call) -> Option<Permit> {
+    let cluster = call.input.get("clusterIdentifier")?;
+    let input = Map::from_iter([("clusterIdentifier".to_owned(), cluster.clone())]);
+    guardrails::permit_read(action, &call.region, input)
 }
 
 /// Puts a refusal on record.

@@ -5,6 +5,8 @@
 //! To wait once too often costs the caller two minutes; to undo too early makes the next try begin with a younger
 //! profile, and so for ever.
 
+use serde_json::{Map, Value};
+
 use crate::{
     contract::{self, Recorded},
     error::{Error, FieldError, Service},
@@ -49,9 +51,34 @@ const OF_SOMETHING_ELSE: [&str; 22] = [
     " capacity",
 ];
 
-/// Whether PCS, or a guardrail, would answer so while the profile is not seen. Not to be asked about IAM's refusals of
-/// the steps that make it.
-pub(super) fn may_be_unseen(error: &Error) -> bool {
+/// Words of a denial: of who creates a launch template or an Auto Scaling group, EC2 says so too when the role in the
+/// profile cannot be passed.
+const OF_A_DENIAL: [&str; 4] = [
+    " not authorized",
+    " access denied",
+    " accessdenied",
+    " unauthorized",
+];
+
+/// What a caller can name as he likes: words in it say nothing about the refusal that repeats it.
+pub(super) fn names(input: &Map<String, Value>) -> Vec<String> {
+    let members = ["clusterIdentifier", "computeNodeGroupName"];
+    let members = members.iter().filter_map(|name| input.get(*name)?.as_str());
+    let tags = input.get("tags").and_then(Value::as_object).into_iter().flatten();
+    let tags = tags.flat_map(|(key, value)| [Some(key.as_str()), value.as_str()]);
+    let mut names: Vec<String> = members
+        .chain(tags.flatten())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    // A name can be part of another.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    names
+}
+
+/// Whether PCS, or a guardrail, would answer so while the profile of this name is not seen. Not to be asked about
+/// IAM's refusals of the steps that make it.
+pub(super) fn may_be_unseen(error: &Error, profile: &str, names: &[String]) -> bool {
     if let Error::Guardrail(denial) = error {
         let mut rules = denial.violations.iter().map(|violation| violation.rule);
         return rules.all(|rule| UNSEEN_RULES.contains(&rule));
@@ -66,24 +93,104 @@ pub(super) fn may_be_unseen(error: &Error) -> bool {
     if quote.service != Service::Pcs {
         return false;
     }
+    let told = Told::of(&quote.text, profile, names);
     if let Error::Refused { fields, .. } = error {
-        return !speaks_of_another_member(fields)
+        let of_another = |field: &FieldError| {
+            let told = Told::of(&field.message, profile, names);
+            !is_the_profile(field) && is_another_member(&field.path) && !told.can_mean_it()
+        };
+        return !fields.iter().any(of_another)
             && (fields.iter().any(is_the_profile)
-                || speaks_of_the_profile(&quote.text)
-                || !speaks_of_something_else(&quote.text));
+                || told.can_mean_it()
+                || !told.has_any(&OF_SOMETHING_ELSE));
     }
     // Of PCS's own resources PCS says so too: only the profile's name tells them apart.
-    !matches!(error, Error::Quota(_)) && speaks_of_the_profile(&quote.text)
+    matches!(error, Error::Unknown(_)) || (!matches!(error, Error::Quota(_)) && told.has_any(&OF_THE_PROFILE))
+}
+
+/// A sentence in lower case, with one space for whatever is between words, and without what the caller named.
+struct Told {
+    text: String,
+}
+
+impl Told {
+    fn of(text: &str, profile: &str, names: &[String]) -> Told {
+        Told {
+            text: plain(&without_names(text, profile, names)),
+        }
+    }
+
+    fn can_mean_it(&self) -> bool {
+        self.has_any(&OF_THE_PROFILE) || self.has_any(&OF_A_DENIAL)
+    }
+
+    fn has_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.text.contains(word))
+    }
+}
+
+/// The sentence without the caller's names and without what is in quotation marks, but for ids of EC2 and the profile
+/// that was made.
+fn without_names(text: &str, profile: &str, names: &[String]) -> String {
+    let mut text = names
+        .iter()
+        .fold(text.to_owned(), |text, name| without_word(&text, name));
+    let mut from = 0;
+    while let Some((start, end)) = quoted(&text, from) {
+        let inside = text.get(start..end).unwrap_or_default();
+        from = if is_id(inside) || inside.contains(profile) {
+            end
+        } else {
+            text.replace_range(start..end, "");
+            start
+        };
+    }
+    text
+}
+
+fn without_word(text: &str, word: &str) -> String {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut rest = String::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices(word) {
+        let (before, after) = (text.get(..at), text.get(at + word.len()..));
+        let is_whole = before.is_some_and(|text| !text.ends_with(is_inside))
+            && after.is_some_and(|text| !text.starts_with(is_inside));
+        if is_whole {
+            rest.push_str(text.get(from..at).unwrap_or_default());
+            from = at + word.len();
+        }
+    }
+    rest.push_str(text.get(from..).unwrap_or_default());
+    rest
+}
+
+/// Where the next quotation begins and ends; an apostrophe inside a word is none.
+fn quoted(text: &str, from: usize) -> Option<(usize, usize)> {
+    let marks = ['\'', '"', '`'];
+    let rest = text.get(from..)?;
+    rest.match_indices(marks).find_map(|(at, mark)| {
+        let (before, inside) = (rest.get(..at)?, rest.get(at + mark.len()..)?);
+        let opens = !before.ends_with(|c: char| c.is_alphanumeric());
+        let end = inside.match_indices(mark).find_map(|(end, _)| {
+            let after = inside.get(end + mark.len()..)?;
+            (!after.starts_with(|c: char| c.is_alphanumeric())).then_some(end)
+        })?;
+        let start = from + at + mark.len();
+        (opens && end > 0).then_some((start, start + end))
+    })
+}
+
+/// Whether this is an id of EC2, as `subnet-0123456789abcdef0`, which says what it is of; PCS may put it in brackets.
+fn is_id(text: &str) -> bool {
+    let id = text.trim_matches(['[', ']']);
+    id.rsplit_once('-').is_some_and(|(kind, digits)| {
+        ["subnet", "sg", "ami", "lt"].contains(&kind) && digits.chars().all(|c| c.is_ascii_hexdigit())
+    })
 }
 
 fn is_the_profile(field: &FieldError) -> bool {
     plain(&field.path).contains("instanceprofile")
-}
-
-fn speaks_of_another_member(fields: &[FieldError]) -> bool {
-    fields
-        .iter()
-        .any(|field| is_another_member(&field.path) && !speaks_of_the_profile(&field.message))
 }
 
 /// Whether the path names a member of the request that is not the profile.
@@ -97,16 +204,6 @@ fn is_another_member(path: &str) -> bool {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case(segment) && *name != "iamInstanceProfileArn")
     })
-}
-
-fn speaks_of_the_profile(text: &str) -> bool {
-    let text = plain(text);
-    OF_THE_PROFILE.iter().any(|word| text.contains(word))
-}
-
-fn speaks_of_something_else(text: &str) -> bool {
-    let text = plain(text);
-    OF_SOMETHING_ELSE.iter().any(|word| text.contains(word))
 }
 
 /// Lower case, and one space for whatever is between words.
@@ -129,6 +226,10 @@ mod tests {
         denied::Lack,
         error::{Quote, Sentence},
     };
+
+    fn may_be_unseen(error: &Error) -> bool {
+        super::may_be_unseen(error, "AWSPCS-0a1b", &[])
+    }
 
     fn refused(text: &str, fields: &[(&str, &str)]) -> Error {
         Error::Refused {
@@ -238,5 +339,84 @@ mod tests {
         assert!(may_be_unseen(&Error::UpstreamAccessDenied(None)));
         assert!(may_be_unseen(&denied("iam:PassRole")));
         assert!(!may_be_unseen(&denied("ec2:CreateLaunchTemplate")));
+    }
+
+    /// Everything that the caller names, alone and in quotation marks, and what EC2 says of who may not pass a role.
+    #[test]
+    fn what_the_caller_named_says_nothing_of_a_refusal() {
+        let input = serde_json::json!({
+            "clusterIdentifier": "role-lab",
+            "computeNodeGroupName": "spot-nodes",
+            "tags": {"iam": "instance profile", "subnet": "ami"},
+            "subnetIds": ["subnet-0123456789abcdef0"],
+        });
+        let names = names(input.as_object().unwrap());
+        let may_be = |error| super::may_be_unseen(&error, "AWSPCS-0a1b", &names);
+        for text in [
+            "Compute node group 'spot-nodes' cannot be created",
+            "Compute node group spot-nodes cannot be created",
+            "The tag subnet=ami is wrong",
+            "You are not authorized to use launch template: lt-0123456789abcdef0",
+            "Failed to create the Auto Scaling group: access denied",
+            "Value 'AWSPCS-0a1b' for 'spot' cannot be found",
+        ] {
+            assert!(may_be(refused(text, &[])), "{text}");
+        }
+        for text in [
+            "The cluster role-lab was not found",
+            "The cluster 'role-lab' was not found",
+            "The tag `iam` is there twice: \"instance profile\"",
+            "The queue 'role' was not found",
+            "The cluster doesn't have 'iam' or 'role'",
+        ] {
+            let quote = Quote {
+                service: Service::Pcs,
+                text: text.to_owned(),
+            };
+            assert!(!may_be(Error::NotFound(Sentence::Quoted(quote))), "{text}");
+        }
+        for text in [
+            "The subnet 'subnet-0123456789abcdef0' of role-lab does not exist",
+            "'subnet-0123456789abcdef0' does not exist",
+            "Not enough spot capacity for spot-nodes",
+            "The scaling of 'instance profile' is wrong",
+        ] {
+            assert!(!may_be(refused(text, &[])), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_to_the_profile_is_about_the_profile_wherever_it_stands() {
+        for path in [
+            "customLaunchTemplate.iamInstanceProfile.name",
+            "launchTemplate/iamInstanceProfile/arn",
+            "scalingConfiguration.IamInstanceProfileArn",
+        ] {
+            let error = refused("1 validation error", &[(path, "is invalid")]);
+            assert!(may_be_unseen(&error), "{path}");
+        }
+        let denied = [("customLaunchTemplate.id", "You are not authorized to use it")];
+        assert!(may_be_unseen(&refused("1 validation error", &denied)));
+    }
+
+    /// No text makes it fail or take long.
+    #[test]
+    fn any_text_is_read_to_its_end() {
+        for text in [
+            "'",
+            "\"'\"'",
+            "é'é'é",
+            "'é",
+            "a'b'c",
+            "`",
+            "'\u{1F600}'",
+            &"'".repeat(1000),
+            &"'a ".repeat(333),
+        ] {
+            let names = ["'".to_owned(), "é".to_owned(), "a".to_owned()];
+            for names in [&names[..], &[]] {
+                super::may_be_unseen(&refused(text, &[("tags", text)]), "AWSPCS-0a1b", names);
+            }
+        }
     }
 }

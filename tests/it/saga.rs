@@ -1,6 +1,7 @@
 //! `iam` in a request: the role and the instance profile that this API makes, step by step, and what is left when a
 //! step fails. The same request with the same token goes on where it stopped.
 
+mod doubt;
 mod faults;
 mod foreign;
 mod kills;

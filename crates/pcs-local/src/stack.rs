@@ -54,6 +54,8 @@ pub struct Options {
     pub iam_propagation: Duration,
     /// What PCS says of it meanwhile.
     pub unseen_profiles: pcs_emulator::UnseenProfiles,
+    /// What PCS answers to a name that nobody has.
+    pub unknown_names: pcs_emulator::UnknownNames,
     /// More access keys than the built-in ones.
     pub credentials: Option<PathBuf>,
     /// File that every answer of PCS is added to, for checking them all against PCS's model.
@@ -78,6 +80,7 @@ impl Default for Options {
             transition: Duration::from_secs(2),
             iam_propagation: Duration::ZERO,
             unseen_profiles: pcs_emulator::UnseenProfiles::default(),
+            unknown_names: pcs_emulator::UnknownNames::NotFound,
             credentials: None,
             pcs_record: None,
             function_timeout: Duration::from_secs(28),
@@ -305,6 +308,7 @@ fn pcs_emulator(
             iam.instance_profile_exists(arn)
         })),
         unseen_profiles: options.unseen_profiles,
+        unknown_names: options.unknown_names,
         ..pcs_emulator::Options::default()
     })
     .map_err(|error| StartError::Emulator(error.to_string()))

@@ -1,5 +1,7 @@
 //! What stands in IAM under the saga's names, or was done to what it made, and was not done by it.
 
+use std::collections::BTreeSet;
+
 use iam_emulator::{InstanceProfile as ProfileSeed, Role as RoleSeed};
 
 use super::*;
@@ -54,7 +56,7 @@ async fn a_role_of_the_same_name_that_is_not_ours_is_left_untouched() {
         assert_eq!(refused(&answer), (409, "ConflictException"), "{case}: {answer:?}");
         assert_eq!(write_names(&world), ["CreateRole"], "{case}");
         assert_eq!(writes(&world)[0].status.unwrap(), 409, "{case}");
-        assert_eq!(world.pcs_actions(), Vec::<String>::new(), "{case}");
+        assert_eq!(world.pcs_mutations(), Vec::<String>::new(), "{case}");
     }
 }
 
@@ -123,13 +125,14 @@ async fn a_made_role_passes_the_same_rules_as_any_other() {
     assert_eq!(
         steps(&world).await.last().unwrap(),
         "ORPHAN",
-        "what somebody else attached is not ours to detach"
+        "a group may run with it, and somebody has to look"
     );
-    let (roles, profiles) = made(&world).await;
-    assert_eq!(
-        (roles[0].profiles.len(), profiles.len()),
-        (0, 0),
-        "and no instance can use it"
-    );
+    let attached = [
+        own_policy("a"),
+        own_policy("b"),
+        evil.to_owned(),
+        NODE_POLICY.to_owned(),
+    ];
+    the_role_with(&world, BTreeSet::from(attached).into_iter().collect()).await;
     assert_eq!(groups(&world).await, Vec::<Value>::new());
 }
