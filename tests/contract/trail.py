@@ -15,8 +15,9 @@ INDEX = "byRequest"
 ULID = re.compile("E#[0-7][0-9A-HJKMNP-TV-Z]{25}")
 # What stands for a sentence of PCS or IAM, which can repeat values of the request.
 QUOTED = re.compile(
-    r"(PCS|IAM) found (a quota reached|nothing that the request names|the request at odds with the state of the resource"
-    r"|the request invalid( \([\w.*, ]+\))?); the caller was told its words")
+    r"(PCS|IAM) (refused the request for a reason that this API does not know"
+    r"|found (a quota reached|nothing that the request names|the request at odds with the state of the resource"
+    r"|the request invalid( \([\w.*, ]+\))?)); the caller was told its words")
 CALLER = {
     "type": "AssumedRole",
     "principalId": "AROADBQP57FF2AEXAMPLE",
