@@ -286,19 +286,16 @@ impl Exchange {
 
 /// Whether the answer says that PCS did not act. One that says it failed, or that is not PCS's, does not.
 fn is_refusal(answer: &Response) -> bool {
-    const FAILED: [&str; 5] = [
-        "InternalServerException",
-        "InternalFailure",
-        "InternalError",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-    ];
+    const FAILED: [&str; 2] = ["Internal", "Unavailable"];
+    if answer.status().is_server_error() {
+        return false;
+    }
     let body = answer.body().bytes().and_then(read_object).unwrap_or_default();
     let code = body.get("__type").or_else(|| body.get("code"));
     let code = code
         .and_then(Value::as_str)
         .or_else(|| answer.headers().get("x-amzn-errortype"));
-    code.is_some_and(|code| !FAILED.contains(&shape(code)))
+    code.is_some_and(|code| !FAILED.iter().any(|word| shape(code).contains(word)))
 }
 
 /// Some services prefix the shape's namespace: `com.amazonaws.pcs#ConflictException`.

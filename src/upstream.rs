@@ -124,6 +124,7 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
         "InternalServerException"
         | "InternalFailure"
         | "InternalError"
+        | "InternalServerError"
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => {
             Error::BadGateway("PCS failed to handle the request; retry".to_owned())
