@@ -110,13 +110,15 @@ impl Gateway {
             passage.entry.decision = Decision::Deny;
         })?;
         passage.entry.called_by(&principal);
-        let operation = router::route(request)?;
-        passage.entry.routed_to(operation);
+        let operation = router::route(request);
+        if let Ok(operation) = operation {
+            passage.entry.routed_to(operation);
+        }
         if request.overrides_method {
             passage.entry.decision = Decision::Deny;
             return Err(Error::MethodOverridden);
         }
-        let call = self.read(operation, request, passage)?;
+        let (operation, call) = self.read(operation, request, passage)?;
         match operation {
             Operation::Pcs(action) => self.carry_out_by_pcs(action, call, &principal, passage).await,
             Operation::GetGuardrails => {
@@ -135,25 +137,29 @@ impl Gateway {
         }
     }
 
-    /// Reads the request; one that is right but for its path is somebody's try to get past the policies of API Gateway.
-    fn read(&self, operation: Operation, request: &ApiRequest, passage: &mut Passage) -> Result<Call, Error> {
-        let read = router::read(operation, request, &self.config);
-        if let Ok(call) = &read {
-            passage.entry.read_as(call);
+    /// Reads the request. A path in another form is somebody's try to get past the policies of API Gateway, whatever
+    /// else is wrong with the request; what the caller can change besides is told with it.
+    fn read(
+        &self,
+        operation: Result<Operation, Error>,
+        request: &ApiRequest,
+        passage: &mut Passage,
+    ) -> Result<(Operation, Call), Error> {
+        let read = operation.and_then(|operation| {
+            let call = router::read(operation, request, &self.config)?;
+            passage.entry.read_as(&call);
+            Ok((operation, call))
+        });
+        let Some(fault) = path::fault(request) else {
+            return read;
+        };
+        passage.entry.decision = Decision::Deny;
+        let mut faults = vec![fault];
+        if let Err(Error::Validation(others)) = read {
+            faults.extend(others);
         }
-        match (read, path::fault(request)) {
-            (read, None) => read,
-            (Ok(_), Some(fault)) => {
-                passage.entry.decision = Decision::Deny;
-                Err(Error::Validation(vec![fault]))
-            }
-            (Err(Error::Validation(mut faults)), Some(fault)) if !are_of_the_path(&faults, request) => {
-                faults.insert(0, fault);
-                faults.truncate(FieldError::MOST);
-                Err(Error::Validation(faults))
-            }
-            (Err(error), Some(_)) => Err(error),
-        }
+        faults.truncate(FieldError::MOST);
+        Err(Error::Validation(faults))
     }
 
     async fn carry_out_by_pcs(
@@ -343,12 +349,6 @@ impl Gateway {
             .await
             .and(result)
     }
-}
-
-/// A parameter that breaks the contract may need escapes, and is told by itself.
-fn are_of_the_path(faults: &[FieldError], request: &ApiRequest) -> bool {
-    let mut parameters = request.path_parameters.iter();
-    parameters.any(|(name, _)| faults.iter().any(|fault| fault.path == *name))
 }
 
 /// What the caller is told when IAM could not be read: whether a retry makes sense.

@@ -165,8 +165,63 @@ async fn a_path_in_another_form_is_told_with_all_else() {
     assert_eq!(paths(&body), ["", "colour"]);
     let request = at(event("get-cluster"), &[("clusterIdentifier", "no cluster")]);
     let body = refused(&world, &request, 400, "ValidationException").await;
-    assert_eq!(paths(&body), ["clusterIdentifier"]);
-    assert_eq!(world.rows().await.pop().unwrap()["decision"], "ERROR");
+    assert_eq!(paths(&body), ["", "clusterIdentifier"]);
+    assert_eq!(world.rows().await.pop().unwrap()["decision"], "DENY");
+}
+
+/// The decision is about the path and the header, whatever else is wrong; a request without them is an error.
+#[tokio::test]
+async fn a_try_to_get_past_the_policies_is_a_denial_whatever_else_is_wrong() {
+    let world = World::start().await;
+    let update = |path: &str| {
+        let mut request = event("update-cluster");
+        request["path"] = json!(path);
+        request
+    };
+    let mut media = update("/v1/clusters/%64emo-cluster");
+    for headers in ["headers", "multiValueHeaders"] {
+        media[headers] = json!({});
+    }
+    media["headers"]["Content-Type"] = json!("text/plain");
+    let mut large = update("/v1/clusters/demo-cluster/");
+    large["body"] = json!(" ".repeat(1024 * 1024 + 1));
+    let mut broken = update("/v1/clusters//demo-cluster");
+    broken["body"] = json!("{");
+    let mut region = with_query(update("/v1/%63lusters/demo-cluster"), &[("region", "mars-1")]);
+    region["body"] = json!("{}");
+    let mut method = event("refused-wrong-method");
+    method["path"] = json!("/v1/%63lusters");
+    let mut unknown = event("refused-unknown-route");
+    unknown["path"] = json!("/v1/%63lusters");
+    for request in [media, large, broken, region, method, unknown] {
+        let body = refused(&world, &request, 400, "ValidationException").await;
+        assert_eq!(paths(&body)[0], "", "{body}");
+        assert!(
+            body["message"].as_str().unwrap().contains("without escapes"),
+            "{body}"
+        );
+        assert_eq!(world.rows().await.pop().unwrap()["decision"], "DENY", "{request}");
+    }
+    for name in [
+        "refused-wrong-method",
+        "refused-unknown-route",
+        "refused-media-type",
+        "refused-invalid-members",
+    ] {
+        let mut request = event(name);
+        request["headers"]["X-HTTP-Method-Override"] = json!("GET");
+        request["multiValueHeaders"] = json!(null);
+        refused(&world, &request, 403, "AccessDeniedException").await;
+        assert_eq!(world.rows().await.pop().unwrap()["decision"], "DENY", "{name}");
+    }
+    for (name, status, code) in [
+        ("refused-wrong-method", 405, "MethodNotAllowedException"),
+        ("refused-unknown-route", 404, "ResourceNotFoundException"),
+        ("refused-media-type", 415, "UnsupportedMediaTypeException"),
+    ] {
+        refused(&world, &event(name), status, code).await;
+        assert_eq!(world.rows().await.pop().unwrap()["decision"], "ERROR", "{name}");
+    }
 }
 
 #[tokio::test]
