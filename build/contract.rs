@@ -118,9 +118,11 @@ impl Tables<'_> {
             Some(_) => return Err("x-pcs-empty can be absent and nothing else".into()),
         };
         let (not_empty, ids) = (texts(&body, "x-pcs-not-empty")?, texts(&body, "x-pcs-ids")?);
+        let empty_alone = texts(&body, "x-pcs-empty-alone")?;
         let schema = self.schema(schema)?;
         Ok(format!(
-            "Body {{ schema: {schema}, empty_is_absent: {empty_is_absent}, not_empty: &{not_empty:?}, ids: &{ids:?} }}"
+            "Body {{ schema: {schema}, empty_is_absent: {empty_is_absent}, not_empty: &{not_empty:?}, \
+             empty_alone: &{empty_alone:?}, ids: &{ids:?} }}"
         ))
     }
 

@@ -1,6 +1,8 @@
 //! Every environment variable, parsed and checked once, all mistakes reported at once. Nothing defaults to open:
 //! a missing or wrong value stops the start with a message that names the variable.
 
+mod regions;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -13,6 +15,8 @@ use crate::{
         script_source::LifecycleScripts,
     },
 };
+pub use regions::Regions;
+use regions::partition_of;
 
 /// The whole configuration, read once. The gateway and its audit share it.
 #[derive(Debug, Clone)]
@@ -32,55 +36,6 @@ pub struct Deployment {
     pub partition: String,
     pub rest_api_id: String,
     pub stage: String,
-}
-
-/// The Regions that callers may name: those of the deployment's partition, whose credentials are good in no other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Regions {
-    /// The function's own Region, used when a request names none.
-    pub default: String,
-    pub partition: String,
-    /// `None` = every Region of the contract that is in the partition.
-    pub only: Option<String>,
-}
-
-impl Regions {
-    pub fn allows(&self, region: &str) -> bool {
-        contract::REGIONS.contains(&region)
-            && partition_of(region) == self.partition
-            && self.only.as_deref().is_none_or(|only| only == region)
-    }
-
-    /// Every Region that callers may name.
-    pub fn names(&self) -> Vec<&'static str> {
-        contract::REGIONS
-            .iter()
-            .copied()
-            .filter(|region| self.allows(region))
-            .collect()
-    }
-
-    pub fn refusal(&self) -> String {
-        match &self.only {
-            Some(only) => format!("must be {only}: this deployment reaches no other Region"),
-            None => format!("must be one of {}", self.names().join(", ")),
-        }
-    }
-}
-
-/// The partition that a Region is in, by its name (botocore's `partitions.json`, `regionRegex`).
-fn partition_of(region: &str) -> &'static str {
-    const PREFIXES: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("eusc-", "aws-eusc"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("us-isof-", "aws-iso-f"),
-        ("us-gov-", "aws-us-gov"),
-    ];
-    let found = PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix));
-    found.map_or("aws", |(_, partition)| partition)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,9 @@ pub struct FieldError {
     /// Member path from the request's root (`scalingConfiguration.maxInstanceCount`); empty for the whole body.
     pub path: String,
     pub message: String,
+    /// The message for the record, where the caller's has words of the request.
+    #[serde(skip)]
+    recorded: Option<&'static str>,
 }
 
 impl FieldError {
@@ -29,7 +32,27 @@ impl FieldError {
         Self {
             path: end.and_then(|end| path.get(..end)).unwrap_or(path).to_owned(),
             message: message.into(),
+            recorded: None,
         }
+    }
+
+    /// One whose message repeats words of the request, which may be secrets: the record has `recorded` in its place.
+    #[must_use]
+    pub fn recorded_as(self, recorded: &'static str) -> Self {
+        Self {
+            recorded: Some(recorded),
+            ..self
+        }
+    }
+
+    /// As the record keeps it: the part of the path that the contract knows, and a sentence of ours.
+    fn for_the_record(&self, known: impl Fn(&str) -> String) -> FieldError {
+        let path = if self.path.is_empty() {
+            String::new()
+        } else {
+            known(&self.path)
+        };
+        FieldError::new(&path, self.recorded.unwrap_or(&self.message))
     }
 }
 
@@ -174,9 +197,7 @@ impl Error {
     /// The sentence for the caller.
     pub fn message(&self) -> String {
         match self {
-            Error::Validation(fields) => {
-                format!("the request does not fit the contract: {}", summary(fields))
-            }
+            Error::Validation(fields) => does_not_fit(fields, fields.len()),
             Error::Refused { quote, .. }
             | Error::NotFound(Sentence::Quoted(quote))
             | Error::Conflict(Sentence::Quoted(quote))
@@ -260,9 +281,16 @@ impl Error {
         }
     }
 
-    /// The sentence for the record: without the words of other services. `field` tells which part of a field's path
-    /// comes from the contract and not from the request.
+    /// The sentence for the record: without the words of other services, and without names that the caller made up.
+    /// `field` tells which part of a field's path comes from the contract and not from the request.
     pub fn recorded_message(&self, field: impl Fn(&str) -> String) -> String {
+        if let Error::Validation(fields) = self {
+            let told = fields
+                .iter()
+                .take(SHOWN + 1)
+                .map(|error| error.for_the_record(&field));
+            return does_not_fit(&told.collect::<Vec<_>>(), fields.len());
+        }
         if let Error::Propagating(_) = self {
             return Error::Propagating(None).message();
         }
@@ -422,19 +450,18 @@ impl Error {
     }
 }
 
-/// The field errors in words, so that the message alone says what to change; from the 21st on they are counted.
-fn summary(fields: &[FieldError]) -> String {
-    const SHOWN: usize = 20;
-    let mut told: Vec<String> = fields
-        .iter()
-        .take(SHOWN)
-        .map(|field| match field.path.as_str() {
-            "" => field.message.clone(),
-            path => format!("`{path}` {}", field.message),
-        })
-        .collect();
-    if fields.len() > SHOWN {
-        told.push(format!("and {} more (see fieldErrors)", fields.len() - SHOWN));
+/// As many field errors are told in a message; the rest is counted.
+const SHOWN: usize = 20;
+
+/// The first of `count` field errors in words, so that the message alone says what to change.
+fn does_not_fit(fields: &[FieldError], count: usize) -> String {
+    let told = fields.iter().take(SHOWN).map(|field| match field.path.as_str() {
+        "" => field.message.clone(),
+        path => format!("`{path}` {}", field.message),
+    });
+    let mut told: Vec<String> = told.collect();
+    if count > SHOWN {
+        told.push(format!("and {} more (see fieldErrors)", count - SHOWN));
     }
-    told.join("; ")
+    format!("the request does not fit the contract: {}", told.join("; "))
 }

@@ -26,7 +26,7 @@ mod json;
 mod node_iam;
 mod parameters;
 mod path;
-mod resource_arn;
+mod tagged;
 mod upstream;
 mod validate;
 

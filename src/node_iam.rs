@@ -18,7 +18,10 @@ const COMPARED: usize = 9;
 pub fn check(operation: Operation, body: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     let both = "name an existing instance profile with `iamInstanceProfileArn`, or have one made with `iam`";
     match (body.contains_key(PROFILE), body.get(IAM)) {
-        (true, Some(_)) => errors.push(FieldError::new(IAM, format!("not both: {both}"))),
+        (true, Some(_)) => errors.push(FieldError::new(
+            IAM,
+            format!("cannot go with `iamInstanceProfileArn`: {both}"),
+        )),
         (false, None) if operation == Operation::Pcs(Action::CreateComputeNodeGroup) => {
             errors.push(FieldError::new(
                 PROFILE,

@@ -14,6 +14,18 @@ use crate::{
     validate,
 };
 
+/// What a presigned URL carries is API Gateway's business, and already verified ("Authenticating Requests: Using Query
+/// Parameters").
+const PRESIGNED: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
 /// Adds the parameters to `input`, and to `errors` what is wrong with them.
 pub fn read(
     route: &Route,
@@ -43,9 +55,12 @@ pub fn read(
         if errors.len() > FieldError::MOST {
             return;
         }
-        // What a presigned URL carries is API Gateway's business, and already verified.
-        if !name.starts_with("X-Amz-") && known.iter().all(|parameter| parameter.name != name) {
-            errors.push(FieldError::new(name, unknown(name, &known)));
+        let is_known =
+            PRESIGNED.contains(&name.as_str()) || known.iter().any(|parameter| parameter.name == name);
+        match (is_known, name.as_str()) {
+            (true, _) => {}
+            (false, "") => errors.push(FieldError::new("", "a query parameter has no name; leave it out")),
+            (false, name) => errors.push(FieldError::new(name, unknown(name, &known))),
         }
     }
 }
@@ -75,10 +90,14 @@ fn parse(parameter: &Parameter, values: &[&str]) -> Result<Value, String> {
         return Err(format!("is given {} times; give it once", values.len()));
     };
     match parameter.schema {
-        Schema::Integer { .. } => value
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| "must be an integer".to_owned()),
+        Schema::Integer { minimum, maximum } => value.parse::<i64>().map(Value::from).map_err(|_| {
+            let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+            if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                validate::beyond_fault(*minimum, *maximum)
+            } else {
+                "must be an integer".to_owned()
+            }
+        }),
         Schema::Boolean => value
             .parse::<bool>()
             .map(Value::from)

@@ -17,7 +17,7 @@ use crate::{
     parameters,
     principal::Principal,
     request::{ApiRequest, Body},
-    resource_arn, validate,
+    tagged, validate,
 };
 
 /// Larger bodies are refused before they are parsed. The largest request that PCS's limits allow (two stages of 20
@@ -69,12 +69,11 @@ pub fn read(operation: Operation, request: &ApiRequest, config: &Config) -> Resu
     parameters::read(contract::route(operation), request, &mut input, &mut faults);
     let region = take_text(&mut input, REGION).unwrap_or_else(|| config.regions.default.clone());
     if config.regions.allows(&region) {
-        resource_arn::check(&input, &region, config, &mut faults);
+        tagged::check(&input, &region, config, &mut faults);
     } else {
         // The contract has the Regions of every partition; those of this deployment are fewer.
         faults.retain(|fault| fault.path != REGION);
-        let meant = validate::meant(&region, &config.regions.names());
-        faults.push(FieldError::new(REGION, config.regions.refusal() + &meant));
+        faults.push(FieldError::new(REGION, config.regions.refusal(&region)));
     }
     errors.append(&mut faults);
     let dryrun = input.remove("dryrun") == Some(Value::Bool(true));
@@ -100,8 +99,10 @@ fn read_body(
     errors: &mut Vec<FieldError>,
 ) -> Result<Map<String, Value>, Error> {
     let bytes = request.body.bytes();
+    // JSON's blanks; a body of nothing else is none.
+    let is_missing = bytes.iter().all(|byte| b" \t\r\n".contains(byte));
     let Some(contracted) = contract::route(operation).body else {
-        if !bytes.is_empty() {
+        if !is_missing {
             errors.push(FieldError::new("", "this operation takes no body; leave it out"));
         }
         return Ok(Map::new());
@@ -115,7 +116,7 @@ fn read_body(
         });
     }
     let object = match &request.body {
-        Body::Bytes(bytes) if bytes.is_empty() => Ok(Map::new()),
+        Body::Bytes(_) if is_missing => Ok(Map::new()),
         Body::Bytes(bytes) => json::read_object(bytes),
         Body::NotBase64(_) => Err(vec![FieldError::new("", "the body is not valid base64")]),
     };
@@ -131,7 +132,7 @@ fn read_body(
     validate::check_object(&object, contracted.schema, errors);
     body::check(&object, contracted, errors);
     if errors.is_empty() {
-        body::check_changes(&object, contracted, bytes, errors);
+        body::check_changes(&object, contracted, is_missing, errors);
     }
     Ok(object)
 }

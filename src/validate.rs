@@ -14,7 +14,7 @@ use crate::{
 };
 use wording::{CHARACTERS, ENTRIES, ITEMS, choices_fault, count_fault, range_fault, wanted};
 
-pub use wording::{meant, unknown};
+pub use wording::{beyond_fault, meant, unknown};
 
 /// No text that a pattern of the contract matches is longer; running one takes time by its states and the text.
 const PATTERN_BYTES_MAX: usize = 4096;
@@ -52,7 +52,8 @@ pub fn check(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldE
         (Schema::Integer { minimum, maximum }, Value::Number(number)) => match number.as_i64() {
             Some(number) if (*minimum..=*maximum).contains(&number) => {}
             Some(_) => errors.push(FieldError::new(path, range_fault(*minimum, *maximum))),
-            None if number.is_u64() => errors.push(FieldError::new(path, "is too large for an integer")),
+            // What is no float for its digits alone: an integer too large for 64 bits.
+            None if is_whole(number) => errors.push(FieldError::new(path, beyond_fault(*minimum, *maximum))),
             None => errors.push(FieldError::new(path, "must be an integer")),
         },
         (Schema::Boolean, Value::Bool(_)) => {}
@@ -77,6 +78,11 @@ pub fn check(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldE
     }
 }
 
+fn is_whole(number: &serde_json::Number) -> bool {
+    const BITS_64: f64 = 9_223_372_036_854_775_808.0;
+    number.is_u64() || number.as_f64().is_some_and(|number| number.abs() >= BITS_64)
+}
+
 fn most(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -94,8 +100,22 @@ fn check_members(object: &Map<String, Value>, members: &[Member], path: &str, er
         if errors.len() > FieldError::MOST {
             return;
         }
-        let message = unknown("is not known here", name, &known);
-        errors.push(FieldError::new(&join(path, name), message));
+        let what = if name.is_empty() {
+            "has a member without a name, which is not known here"
+        } else {
+            "is not known here"
+        };
+        let path = if name.is_empty() {
+            path.to_owned()
+        } else {
+            join(path, name)
+        };
+        let what = if path.is_empty() {
+            format!("the body {what}")
+        } else {
+            what.to_owned()
+        };
+        errors.push(FieldError::new(&path, unknown(&what, name, &known)));
     }
 }
 
@@ -131,6 +151,7 @@ fn text_fault(text: &str, (min, max): (u32, u32), pattern: Option<&Pattern>) -> 
     };
     let form = format!("must be {} (pattern `{}`)", pattern.form, pattern.source);
     Some(match length {
+        Some(_) if text.is_empty() => format!("is empty; it {form}"),
         Some(length) if min != max => format!("{form}, and {length}"),
         Some(_) | None => form,
     })

@@ -120,9 +120,16 @@ fn range(
     errors: &mut Vec<FieldError>,
 ) -> (Timestamp, Timestamp) {
     let mut time = |name: &str| {
-        let parsed = read_time(text(input, name)?);
+        let given = text(input, name)?;
+        let parsed = read_time(given);
         if parsed.is_none() {
-            errors.push(FieldError::new(name, "is not a date that exists"));
+            // The year's last hours are behind the latest moment that can be told in each zone.
+            let message = if given.starts_with("9999-12-3") {
+                "is later than any event; leave it out for all until now"
+            } else {
+                "is not a date that exists"
+            };
+            errors.push(FieldError::new(name, message));
         }
         parsed
     };
@@ -149,23 +156,33 @@ fn range(
 }
 
 /// A time as clients write it, in a form that the contract's pattern lets pass: RFC 3339, with a blank for the `T` or
-/// before the zone, with zones such as `+0100`, `+01` and `UTC`, with a `+` that form decoding made a blank (a `-` stays
-/// one), and without seconds.
+/// before the zone, with zones such as `+0100`, `+01`, `UTC` and `+0100 CET`, with a `+` that form decoding made a blank
+/// (a `-` stays one), without seconds, or with more digits of a second than a clock has.
 fn read_time(text: &str) -> Option<Timestamp> {
     const DATE: usize = "2026-11-20".len();
+    const NANOSECONDS: usize = "09:00:00.123456789".len();
     let (date, rest) = (text.get(..DATE)?, text.get(DATE + 1..)?);
     let is_clock = |character: char| character.is_ascii_digit() || ":.".contains(character);
     let (clock, zone) = rest.split_at(rest.find(|character| !is_clock(character))?);
+    let clock = clock.get(..NANOSECONDS).unwrap_or(clock);
     let seconds = if clock.len() == "09:00".len() { ":00" } else { "" };
-    let zone = match zone.trim_start() {
-        "Z" | "z" | "UTC" => "Z".to_owned(),
-        zone => {
-            let sign = if zone.starts_with('-') { '-' } else { '+' };
-            let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
-            let minutes = digits.get(2..).filter(|minutes| !minutes.is_empty());
-            format!("{sign}{}:{}", digits.get(..2)?, minutes.unwrap_or("00"))
-        }
+    let zone = zone.trim_start();
+    let zone = if zone.starts_with(|character: char| character.is_ascii_alphabetic()) {
+        "Z".to_owned()
+    } else {
+        let sign = if zone.starts_with('-') { '-' } else { '+' };
+        let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
+        let minutes = digits.get(2..).filter(|minutes| !minutes.is_empty());
+        format!("{sign}{}:{}", digits.get(..2)?, minutes.unwrap_or("00"))
     };
+    // POSIX's clock has no leap second; it is the second after it.
+    if let Some(before) = clock
+        .strip_suffix(":60")
+        .or_else(|| clock.split_once(":60.").map(|(before, _)| before))
+    {
+        let minute: Timestamp = format!("{date}T{before}:00{zone}").parse().ok()?;
+        return minute.checked_add(SignedDuration::from_mins(1)).ok();
+    }
     format!("{date}T{clock}{seconds}{zone}").parse().ok()
 }
 
@@ -216,6 +233,17 @@ mod tests {
             ("2026-11-20 09:00:00-05", "2026-11-20T14:00:00Z"),
             ("2026-11-20T09:00Z", "2026-11-20T09:00:00Z"),
             ("2026-11-20 09:00+01", "2026-11-20T08:00:00Z"),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+            ("2016-12-31T15:59:60.25-08:00", "2017-01-01T00:00:00Z"),
+            (
+                "2026-11-20T09:00:00.1234567891Z",
+                "2026-11-20T09:00:00.123456789Z",
+            ),
+            ("2026-11-20T09:00:00 Z", "2026-11-20T09:00:00Z"),
+            ("2026-11-20T09:00:00 utc", "2026-11-20T09:00:00Z"),
+            ("2026-11-20 09:00:00 GMT", "2026-11-20T09:00:00Z"),
+            ("2026-11-20 09:00:00.5 +0000 UTC", "2026-11-20T09:00:00.5Z"),
+            ("2026-11-20 10:00:00 +0100 CET", "2026-11-20T09:00:00Z"),
         ] {
             assert!(passes_the_contract(text), "{text}");
             assert_eq!(read_time(text), Some(expected.parse().unwrap()), "{text}");

@@ -136,7 +136,7 @@ fn callers_reach_the_regions_of_the_partition() {
     let commercial = reached("aws", "us-east-1");
     assert_eq!(commercial.len(), contract::REGIONS.len() - 10);
     assert!(commercial.contains(&"us-east-1".to_owned()) && commercial.contains(&"eu-west-1".to_owned()));
-    let refusal = read(&variables()).unwrap().regions.refusal();
+    let refusal = read(&variables()).unwrap().regions.refusal("mars-1");
     assert!(
         refusal.contains("us-east-1") && !refusal.contains("us-gov"),
         "{refusal}"

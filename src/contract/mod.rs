@@ -38,8 +38,10 @@ pub struct Body {
     pub schema: &'static Schema,
     /// Whether an empty list or map that the body need not have is as if it were not there (`x-pcs-empty`).
     pub empty_is_absent: bool,
-    /// Lists, at any depth, that are needed or mean nothing when they are empty (`x-pcs-not-empty`).
+    /// Lists and objects, at any depth, that are needed or mean nothing when they are empty (`x-pcs-not-empty`).
     pub not_empty: &'static [&'static str],
+    /// Lists, at any depth, that may be empty when they are all that the body changes (`x-pcs-empty-alone`).
+    pub empty_alone: &'static [&'static str],
     /// Members, at any depth, that take an id and no name (`x-pcs-ids`).
     pub ids: &'static [&'static str],
 }

@@ -84,7 +84,7 @@ fn each_kind_of_fault_has_its_sentence() {
     check_group(
         &json!({"scalingConfiguration": scaling}),
         &[
-            "scalingConfiguration.maxInstanceCount is too large for an integer",
+            "scalingConfiguration.maxInstanceCount must be between 0 and 9223372036854775807",
             "scalingConfiguration.minInstanceCount must be an integer",
         ],
     );

@@ -35,6 +35,11 @@ pub fn range_fault(minimum: i64, maximum: i64) -> String {
     }
 }
 
+/// Of an integer that 64 bits do not hold, where no side of the range is open.
+pub fn beyond_fault(minimum: i64, maximum: i64) -> String {
+    format!("must be between {minimum} and {maximum}")
+}
+
 /// No choices are no limit.
 pub fn choices_fault(text: &str, choices: &[&str]) -> Option<String> {
     if choices.is_empty() || choices.contains(&text) {

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, event, with_body, with_query};
+use crate::world::{ALLOWED_POLICY, Answer, World, event, with_body, with_query};
 
-const CLUSTER_ARN: &str = "arn:aws:pcs:us-east-1:123456789012:cluster/pcs_abc1234567";
+pub const CLUSTER_ARN: &str = "arn:aws:pcs:us-east-1:123456789012:cluster/pcs_abc1234567";
 
-fn with_text(mut request: Value, body: &str) -> Value {
+pub fn with_text(mut request: Value, body: &str) -> Value {
     request["body"] = json!(body);
     request
 }
 
 /// A refusal that PCS heard nothing of, with its message.
-async fn refused(world: &World, request: &Value, status: i64) -> String {
+pub async fn refused(world: &World, request: &Value, status: i64) -> String {
     world.stack.pcs_emulator.clear_calls();
     let answer = world.send(request).await;
     assert_eq!(answer.status, status, "{answer:?}");
@@ -32,169 +32,149 @@ fn tags(method: &str, query: &[(&str, &str)]) -> Value {
     with_query(request, query)
 }
 
-fn ids(answer: &Answer, kind: &str) -> String {
+pub fn ids(answer: &Answer, kind: &str) -> String {
     answer.body[kind]["id"].as_str().unwrap().to_owned()
 }
 
-const UPDATES: [&str; 3] = ["update-cluster", "update-compute-node-group", "update-queue"];
-
 #[tokio::test]
-async fn a_body_that_is_required_and_missing_is_refused() {
+async fn a_tagged_resource_is_named_by_its_ids() {
     let world = World::start().await;
-    for body in [json!(null), json!("")] {
-        for (name, words) in [
-            (
-                "update-cluster",
-                "the body is missing, so nothing would change; give at least one of scheduler, slurm",
-            ),
-            (
-                "update-compute-node-group",
-                "the body is missing, so nothing would change; give at least one of amiId",
-            ),
-            (
-                "update-queue",
-                "the body is missing, so nothing would change; give at least one of computeNodeGroupConf",
-            ),
-            (
-                "create-cluster",
-                "`clusterName` is required; `networking` is required",
-            ),
-            ("create-queue", "`queueName` is required"),
-            ("tag-resource", "`tags` is required"),
-        ] {
-            let mut request = event(name);
-            request["body"] = body.clone();
-            let message = refused(&world, &request, 400).await;
-            assert!(message.contains(words), "{name}: {message}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_change_that_changes_nothing_is_refused_also_in_a_dry_run() {
-    let world = World::start().await;
-    for name in UPDATES {
-        for body in [
-            "{}",
-            r#"{"clientToken":"7f1c2c1e-5c0b-4a53"}"#,
-            r#"{"slurmConfiguration":{}}"#,
-            r#"{"slurmConfiguration":{},"clientToken":"7f1c2c1e-5c0b-4a53"}"#,
-        ] {
-            let request = with_text(event(name), body);
-            let dry = with_query(request.clone(), &[("dryrun", "true")]);
-            for request in [request, dry] {
-                let message = refused(&world, &request, 400).await;
-                assert!(
-                    message.contains("nothing would change; give at least one of")
-                        && message.contains("slurmConfiguration"),
-                    "{name} {body}: {message}"
-                );
-                assert!(!message.contains("clientToken"), "{message}");
-            }
-        }
-    }
-    let nested = with_text(
-        event("update-cluster"),
-        r#"{"slurmConfiguration":{"accounting":{},"slurmRest":{}}}"#,
-    );
-    assert!(
-        refused(&world, &nested, 400)
-            .await
-            .contains("nothing would change")
-    );
-}
-
-/// What some generated clients send for each list and map that was never set.
-#[tokio::test]
-async fn on_creation_an_empty_list_or_map_is_as_if_it_were_left_out() {
-    let world = World::start().await;
-    let empties = json!({
-        "tags": {},
-        "slurmConfiguration": {"slurmCustomSettings": [], "slurmdbdCustomSettings": [], "cgroupCustomSettings": [], "jobSubmitPlugins": []},
-        "networking": {"subnetIds": ["subnet-0123456789abcdef0"], "securityGroupIds": []},
-    });
-    let created = world.send(&with_body(event("create-cluster"), empties)).await;
-    assert_eq!(created.status, 202, "{created:?}");
-    world.settle();
-    let empties = json!({
-        "tags": {}, "securityGroupIds": [],
-        "slurmConfiguration": {"slurmCustomSettings": [], "gresCustomSettings": []},
-        "nodeLifecycleActions": {"stages": {
-            "nodeBootstrapped": [{"name": "a", "scriptSource": {"scriptLocation": "s3://bucket/key"}, "arguments": []}],
-            "nodeReady": [],
-        }},
-    });
-    let group = world
-        .send(&with_body(event("create-compute-node-group"), empties))
-        .await;
-    assert_eq!(group.status, 202, "{group:?}");
-    let empties = json!({"tags": {}, "computeNodeGroupConfigurations": [], "slurmConfiguration": {"slurmCustomSettings": []}});
-    let queue = world.send(&with_body(event("create-queue"), empties)).await;
-    assert_eq!(queue.status, 202, "{queue:?}");
-}
-
-#[tokio::test]
-async fn what_has_to_be_given_is_not_given_by_an_empty_list() {
-    let world = World::start().await;
-    let request = with_query(
-        with_text(event("tag-resource"), r#"{"tags":{}}"#),
-        &[("resourceArn", CLUSTER_ARN)],
-    );
-    assert!(
-        refused(&world, &request, 400)
-            .await
-            .contains("`tags` must have 1 to 200 entries, has 0")
-    );
-    let networking = json!({"networking": {"subnetIds": []}});
-    let message = refused(&world, &with_body(event("create-cluster"), networking), 400).await;
-    assert!(
-        message.contains("`networking.subnetIds` must have at least 1 item, has 0"),
-        "{message}"
-    );
-}
-
-#[tokio::test]
-async fn an_update_does_not_empty_what_was_never_meant() {
-    let world = World::start().await;
-    for (name, body, path) in [
+    let id = "must have ids (pcs_...), not names";
+    let form = "must be the ARN of a PCS cluster, compute node group or queue: arn:PARTITION:pcs:REGION:ACCOUNT:cluster/ID";
+    for (arn, words) in [
+        ("arn:aws:pcs:us-east-1:123456789012:cluster/demo", id),
+        ("arn:aws:pcs:us-east-1:123456789012:cluster/pcs_", id),
         (
-            "update-queue",
-            r#"{"clientToken":"7f1c2c1e-5c0b","computeNodeGroupConfigurations":[]}"#,
-            "computeNodeGroupConfigurations",
+            "arn:aws:pcs:us-east-1:123456789012:cluster/demo/queue/pcs_abc1234567",
+            id,
         ),
         (
-            "update-compute-node-group",
-            r#"{"subnetIds":[],"securityGroupIds":[],"scalingConfiguration":{"minInstanceCount":0,"maxInstanceCount":1}}"#,
-            "subnetIds",
+            "arn:aws:pcs:us-east-1:123456789012:cluster/pcs_abc1234567/computenodegroup/grp",
+            id,
         ),
+        ("arn:aws:pcs:us-east-1:123456789012:clusters/pcs_abc1234567", form),
+        ("arn:aws:pcs:us-east-1:123456789012:user/x", form),
+        (
+            "arn:aws:pcs:us-east-1:123456789012:cluster/pcs_abc1234567/node/pcs_abc1234567",
+            form,
+        ),
+        ("arn:aws:pcs::123456789012:cluster/pcs_abc1234567", form),
+        ("", "`resourceArn` is empty; it must be the ARN of a PCS cluster"),
     ] {
-        let message = refused(&world, &with_text(event(name), body), 400).await;
+        for method in ["GET", "POST"] {
+            let message = refused(&world, &tags(method, &[("resourceArn", arn)]), 400).await;
+            assert!(message.contains(words), "{arn}: {message}");
+        }
+    }
+    for arn in [
+        CLUSTER_ARN.to_owned(),
+        format!("{CLUSTER_ARN}/queue/pcs_def2345678"),
+        format!("{CLUSTER_ARN}/computenodegroup/pcs_def2345678"),
+    ] {
+        let answer = world.send(&tags("GET", &[("resourceArn", &arn)])).await;
+        assert_ne!(answer.status, 400, "{arn}: {answer:?}");
+    }
+}
+
+/// "Letters, numbers, spaces representable in UTF-8, and _ . : / = + - @" (Tagging AWS Resources User Guide).
+#[tokio::test]
+async fn a_key_that_no_tag_has_is_not_removed_in_silence() {
+    let world = World::start().await;
+    for key in [
+        "[\"team\"]",
+        "{team}",
+        "team;costCenter",
+        "team|costCenter",
+        "team\ncostCenter",
+        "a*",
+        "'a'",
+        "%74eam",
+    ] {
+        let query = [
+            ("resourceArn", CLUSTER_ARN),
+            ("tagKeys", "fine"),
+            ("tagKeys", key),
+        ];
+        let message = refused(&world, &tags("DELETE", &query), 400).await;
         assert!(
-            message.contains(&format!("`{path}` must not be an empty list; leave it out")),
-            "{message}"
+            message.contains("`tagKeys[1]` has characters that no tag key has"),
+            "{key}: {message}"
         );
     }
+    for key in ["team é", "aws:x/y=z+a-b@c._", "チーム"] {
+        let answer = world
+            .send(&tags("DELETE", &[("resourceArn", CLUSTER_ARN), ("tagKeys", key)]))
+            .await;
+        assert_ne!(answer.status, 400, "{key}: {answer:?}");
+    }
 }
 
-/// PCS documents what an empty list of security groups means.
 #[tokio::test]
-async fn an_update_that_means_an_empty_list_is_sent_with_it() {
+async fn every_sentence_has_a_subject_and_says_what_would_pass() {
     let world = World::start().await;
-    world.node_group().await;
-    world.settle();
-    world.stack.pcs_emulator.clear_calls();
-    world
-        .send(&with_text(
-            event("update-compute-node-group"),
-            r#"{"securityGroupIds":[]}"#,
-        ))
-        .await;
-    let sent = world.stack.pcs_emulator.calls();
-    let update = sent
-        .iter()
-        .find(|call| call.action == "UpdateComputeNodeGroup")
-        .unwrap();
-    assert_eq!(update.body["securityGroupIds"], json!([]));
+    let list = |name: &str, value: &str| with_query(event("list-audit-events"), &[(name, value)]);
+    for (request, words) in [
+        (
+            list("endTime", "9999-12-31T23:59:59Z"),
+            "`endTime` is later than any event; leave it out",
+        ),
+        (
+            list("maxResults", "99999999999999999999"),
+            "`maxResults` must be between 1 and",
+        ),
+        (list("", "1"), "a query parameter has no name; leave it out"),
+        (list("X-Amz-Foo", "1"), "`X-Amz-Foo` is not a query parameter"),
+        (
+            list("X-Amz-Region", "eu-west-1"),
+            "`X-Amz-Region` is not a query parameter",
+        ),
+        (
+            with_body(event("create-cluster"), json!({"": 1})),
+            "the body has a member without a name, which is not known here; known are",
+        ),
+        (
+            with_body(event("create-cluster"), json!({"networking": {"": 1}})),
+            "`networking` has a member without a name",
+        ),
+        (
+            with_body(
+                event("create-cluster"),
+                json!({"slurmConfiguration": {"scaleDownIdleTimeInSeconds": 18_446_744_073_709_551_615_u64}}),
+            ),
+            "`slurmConfiguration.scaleDownIdleTimeInSeconds` must be between 1 and",
+        ),
+        (
+            with_body(
+                event("create-compute-node-group"),
+                json!({"iam": {"additionalIamPolicies": [ALLOWED_POLICY]}}),
+            ),
+            "`iam` cannot go with `iamInstanceProfileArn`: name an existing",
+        ),
+    ] {
+        let message = refused(&world, &request, 400).await;
+        assert!(message.contains(words), "{message}");
+    }
+    let huge = r#"{"slurmConfiguration":{"scaleDownIdleTimeInSeconds":123456789012345678901234567890}}"#;
+    let message = refused(&world, &with_text(event("update-cluster"), huge), 400).await;
+    assert!(message.contains("must be between 1 and"), "{message}");
+    let presigned = [
+        "Algorithm",
+        "Credential",
+        "Date",
+        "Expires",
+        "Security-Token",
+        "Signature",
+        "SignedHeaders",
+    ];
+    let names: Vec<String> = presigned.iter().map(|name| format!("X-Amz-{name}")).collect();
+    let query: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    assert_eq!(
+        world
+            .send(&with_query(event("list-clusters"), &query))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]

@@ -280,6 +280,91 @@ fn repeated(secret: &str) -> Vec<String> {
     ]
 }
 
+/// Requests that are refused for a name, a key or a value that the caller made up, and the path that the record names.
+fn with_words_of_the_caller(word: &str) -> Vec<(Value, &'static str)> {
+    let cluster = |members: Value| with_body(event("create-cluster"), members);
+    let text = |body: String| {
+        let mut request = event("create-cluster");
+        request["body"] = json!(body);
+        request
+    };
+    let tags = |arn: String| with_query(event("list-tags-for-resource"), &[("resourceArn", &arn)]);
+    let key = format!("{word}{}", "k".repeat(128));
+    vec![
+        (cluster(json!({word: 1})), "REDACTED"),
+        (cluster(json!({"networking": {word: 1}})), "networking.REDACTED"),
+        (cluster(json!({"tags": {key: "value"}})), "tags.*"),
+        (cluster(json!({"tags": {word: 1}})), "tags.*"),
+        (cluster(json!({"size": word})), "size"),
+        (text(format!(r#"{{"{word}":1,"{word}":2}}"#)), "REDACTED"),
+        (
+            text(format!(r#"{{"tags":{{"{word}":"a","{word}":"b"}}}}"#)),
+            "tags.*",
+        ),
+        (
+            text(format!(r#"{{"size":{{"{word}":[{{"{word}":1,"{word}":2}}]}}}}"#)),
+            "size.REDACTED",
+        ),
+        (text(format!("{word}")), ""),
+        (text(format!(r#"{{"size":"{word}"#)), ""),
+        (with_query(event("list-clusters"), &[(word, "1")]), "REDACTED"),
+        (
+            with_query(event("list-clusters"), &[(&format!("maxResults[{word}]"), "1")]),
+            "maxResults.REDACTED",
+        ),
+        (with_query(event("list-clusters"), &[("region", word)]), "region"),
+        (
+            with_query(event("untag-resource"), &[("tagKeys", &format!("{word}|"))]),
+            "tagKeys.0",
+        ),
+        (
+            tags(format!(
+                "arn:{word}:pcs:us-east-1:123456789012:cluster/pcs_abc1234567"
+            )),
+            "resourceArn",
+        ),
+        (
+            tags(format!(
+                "arn:aws-{word}:pcs:us-east-1:123456789012:cluster/pcs_abc1234567"
+            )),
+            "resourceArn",
+        ),
+        (
+            tags(format!("arn:aws:pcs:{word}:123456789012:cluster/pcs_abc1234567")),
+            "resourceArn",
+        ),
+        (
+            tags(format!("arn:aws:pcs:us-east-1:123456789012:cluster/{word}")),
+            "resourceArn",
+        ),
+        (
+            tags(format!("arn:aws:pcs:us-east-1:123456789012:{word}/x")),
+            "resourceArn",
+        ),
+    ]
+}
+
+/// The answer may repeat what its reader sent; the record says the same in words of the contract and ours.
+#[tokio::test]
+async fn our_own_sentences_keep_no_word_of_the_caller() {
+    let world = World::start().await;
+    let word = "canary-mmmm-word";
+    let logs = Logs::at(LevelFilter::DEBUG);
+    for (request, path) in with_words_of_the_caller(word) {
+        let answer = send(&world, &request, Plan::default()).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let row = world.rows().await.pop().unwrap();
+        let message = row["errorMessage"].as_str().unwrap();
+        let is_named = path.is_empty() || message.contains(&format!("`{path}` "));
+        assert!(is_named, "{path}: {message}");
+        assert_free_of(&[word, "mmmm"], "a row", &row.to_string());
+    }
+    let unknown = with_body(event("create-cluster"), json!({word: 1}));
+    let told = send(&world, &unknown, Plan::default()).await;
+    assert!(told.body["message"].as_str().unwrap().contains(word), "{told:?}");
+    assert_free_of(&[word], "the log", &logs.take());
+}
+
 /// Whatever PCS and IAM repeat of a request in an error, the caller may read, who sent it; the table and the log do not
 /// keep a part of it.
 #[tokio::test]

@@ -27,6 +27,7 @@ mod callers;
 mod dead_connections;
 mod denials;
 mod digest;
+mod empty_members;
 mod faults;
 mod fips;
 mod guardrail_drift;
