@@ -1,20 +1,12 @@
 //! The `AdditionalIamPolicies` allowlist: which managed policies a compute node's role may carry.
 
-use super::arn_like::ArnPattern;
+use super::{
+    arn_like::ArnPattern,
+    wide_policies::{UNBOUNDED, WIDE},
+};
 
 /// Account token of AWS-managed policies in ARNs.
 const AWS_MANAGED: &str = "aws";
-
-/// AWS's own policies that allow everything, or everything in IAM, on every resource and without a condition: whoever
-/// has one can have any right of the account. `tests/deploy/test_allowlist.py` compares them with the policies' text.
-const UNBOUNDED: [&str; 4] = [
-    "AdministratorAccess",
-    "AdministratorAccess-Amplify",
-    "IAMFullAccess",
-    "PowerUserAccess",
-];
-/// A name that nobody gives a policy, so that a pattern which matches it matches by no name at all.
-const ANY_NAME: &str = "any-name-at-all-5c1f0b7e";
 
 /// The patterns of the source documents, for `partition` and `account_id`, and in addition the policy that PCS's
 /// own console attaches to compute nodes. Two of them (`AWSBatchServiceRole`, `AmazonEC2SpotFleetTaggingRole`)
@@ -60,6 +52,11 @@ impl Allowlist {
             .filter(|pattern| !pattern.is_empty())
         {
             match ArnPattern::parse(pattern) {
+                Ok(pattern) if !can_be_a_policy(pattern.as_str()) => faults.push(format!(
+                    "`{}` can match no policy: an ARN of one is arn:PARTITION:iam::ACCOUNT:policy/NAME, and commas \
+                     stand between two",
+                    pattern.as_str()
+                )),
                 Ok(pattern) => allowlist.patterns.push(pattern),
                 Err(error) => faults.push(error.to_string()),
             }
@@ -76,33 +73,32 @@ impl Allowlist {
         is_policy_arn(policy_arn) && self.patterns.iter().any(|pattern| pattern.matches(policy_arn))
     }
 
-    /// What makes the list no list: patterns with `*` or `?` that let a policy pass with which a node can do anything. One
-    /// sentence each. Such a policy is let pass only by its own ARN in full, which nobody writes by accident.
+    /// What makes the list no list: patterns with `*` or `?` that let a policy pass with which a node can do anything, or
+    /// take any role of the account. One sentence each. Such a policy is let pass only by its own ARN in full, which
+    /// nobody writes by accident.
     pub fn faults(&self, partition: &str) -> Vec<String> {
         let wild = self.patterns.iter().filter(|pattern| pattern.is_wild());
         let reached = wild.filter_map(|pattern| {
-            let arn = unbounded(partition).find(|arn| pattern.matches(arn))?;
+            let (arn, what) = wide(partition).find(|(arn, _)| pattern.matches(arn))?;
             Some(format!(
-                "`{}` lets `{arn}` pass, with which a compute node can do anything in the account; make the pattern \
-                 narrower, or list that policy by its full ARN if it is meant",
+                "`{}` lets `{arn}` pass, with which a compute node can {what}; make the pattern narrower, or list that \
+                 policy by its full ARN if it is meant",
                 pattern.as_str()
             ))
         });
         reached.collect()
     }
 
-    /// What passes by the list and should be known to: such policies that are listed in full, and patterns for every
-    /// policy of the account, whose text then nobody has looked at.
+    /// What passes by the list and should be known to: such policies that are listed in full beside the documented list.
+    /// Which of an account's own policies pass is the account's choice, however wide the pattern is: nothing is known of
+    /// their text here, and no pattern for them is warned of.
     pub fn warnings(&self, partition: &str, account_id: &str) -> Vec<String> {
-        let any = format!("arn:{partition}:iam::{account_id}:policy/{ANY_NAME}");
+        let documented = documented(partition, account_id);
         let warning = |pattern: &ArnPattern| {
-            let what = if pattern.is_wild() {
-                pattern.matches(&any).then_some("every policy of this account")
-            } else {
-                let is_unbounded = unbounded(partition).any(|arn| arn == pattern.as_str());
-                is_unbounded.then_some("a policy with which a compute node can do anything in the account")
-            };
-            what.map(|what| format!("`{}` lets {what} pass", pattern.as_str()))
+            let (arn, what) = wide(partition).find(|(arn, _)| arn == pattern.as_str())?;
+            let is_documented = documented.contains(&arn);
+            (!is_documented)
+                .then(|| format!("`{arn}` lets a policy pass with which a compute node can {what}"))
         };
         self.patterns.iter().filter_map(warning).collect()
     }
@@ -112,10 +108,48 @@ impl Allowlist {
     }
 }
 
-fn unbounded(partition: &str) -> impl Iterator<Item = String> {
-    UNBOUNDED
-        .map(|name| format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}"))
-        .into_iter()
+/// The ARNs of AWS's widest policies, and what a node can do with each.
+fn wide(partition: &str) -> impl Iterator<Item = (String, &'static str)> {
+    let unbounded = UNBOUNDED.iter().map(|name| (name, "do anything in the account"));
+    let wide = WIDE.iter().map(|name| (name, "take other roles of the account"));
+    unbounded
+        .chain(wide)
+        .map(move |(name, what)| (format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}"), what))
+}
+
+/// Whether what is no wildcard stands where a policy's ARN has it; with a wildcard the components are not judged.
+fn can_be_a_policy(pattern: &str) -> bool {
+    let is_wild = |part: &str| part.contains(['*', '?']);
+    let mut parts = pattern.splitn(6, ':');
+    let mut next = || parts.next().unwrap_or_default();
+    let (prefix, partition, service, region, account, resource) =
+        (next(), next(), next(), next(), next(), next());
+    let is_partition = |part: &str| part == "aws" || part.starts_with("aws-");
+    let is_account = |part: &str| {
+        part == AWS_MANAGED || (part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
+    (is_wild(prefix) || prefix == "arn")
+        && (is_wild(partition) || is_partition(partition))
+        && (is_wild(service) || service == "iam")
+        && (region.is_empty() || region.bytes().all(|byte| byte == b'*'))
+        && (is_wild(account) || is_account(account))
+        && can_begin_with("policy/", resource)
+        && !resource.ends_with('/')
+        && resource.bytes().all(is_taken)
+}
+
+/// Whether a text that begins so can match the pattern; what is behind the beginning is not looked at.
+fn can_begin_with(begin: &str, pattern: &str) -> bool {
+    let mut pattern = pattern.chars();
+    for expected in begin.chars() {
+        match pattern.next() {
+            Some('*') => return true,
+            Some(character) if character == '?' || character == expected => {}
+            Some(_) | None => return false,
+        }
+    }
+    pattern.next().is_some()
 }
 
 /// A managed policy's ARN without any character that a pattern, a log or a URL could read differently:
@@ -239,6 +273,15 @@ mod tests {
             "arn:PARTITION:iam::aws:policy/IAM*",
             "arn:PARTITION:iam::aws:policy/Power*",
             "arn:PARTITION:iam::aws:policy/AmazonS3*,arn:PARTITION:iam::*:policy/*User*",
+            "arn:PARTITION:iam::aws:policy/service-role/*",
+            "arn:PARTITION:iam::aws:policy/service-role/AWS*",
+            "arn:PARTITION:iam::aws:policy/*/*",
+            "arn:PARTITION:iam::aws:policy/Amazon*",
+            "arn:PARTITION:iam::aws:policy/AWS*",
+            "arn:PARTITION:iam::aws:policy/AmazonElasticMapReduce*",
+            "arn:PARTITION:iam::aws:policy/AWSSSO*",
+            "arn:PARTITION:iam::aws:policy/*SpotFleet*",
+            "arn:PARTITION:iam::*:policy/service-role/*Role",
         ] {
             check(list, false);
         }
@@ -254,7 +297,10 @@ mod tests {
             "arn:PARTITION:iam::aws:policy/AmazonS3*",
             "arn:PARTITION:iam::aws:policy/Amazon*ReadOnlyAccess",
             "arn:PARTITION:iam::aws:policy/*ReadOnlyAccess",
-            "arn:PARTITION:iam::aws:policy/service-role/*",
+            "arn:PARTITION:iam::aws:policy/service-role/AWSLambda*",
+            "arn:PARTITION:iam::aws:policy/service-role/AmazonEC2SpotFleetTaggingRole",
+            "arn:PARTITION:iam::123456789012:policy/*o*",
+            "arn:PARTITION:iam::123456789012:policy/service-role/*",
             "arn:PARTITION:iam::aws:policy/CloudWatch*",
             "arn:PARTITION:iam::aws:policy/AdministratorAccess",
             "arn:PARTITION:iam::aws:policy/IAMReadOnlyAccess",
@@ -280,10 +326,9 @@ mod tests {
                 "anything in the account",
             ),
             (
-                "arn:aws:iam::123456789012:policy/*",
-                "every policy of this account",
+                "arn:aws:iam::aws:policy/AmazonElasticMapReduceFullAccess",
+                "take other roles of the account",
             ),
-            ("arn:aws:iam::1*:policy/**", "every policy of this account"),
         ] {
             let warnings = warnings(list);
             assert!(
@@ -292,7 +337,44 @@ mod tests {
             );
         }
         assert!(warnings(&documented("aws", "123456789012").join(",")).is_empty());
-        assert!(warnings("arn:aws:iam::123456789012:policy/team/*").is_empty());
+        for own in [
+            "team/*",
+            "*",
+            "**",
+            "*o*",
+            "*A*,arn:aws:iam::123456789012:policy/*z*",
+        ] {
+            let list = format!("arn:aws:iam::123456789012:policy/{own}");
+            assert!(warnings(&list).is_empty(), "the account's own choice: {list}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_can_match_nothing_is_refused() {
+        for pattern in [
+            "arn:aws:iam::123456789012:role/x",
+            "arn:aws:iam::123456789012:policy",
+            "arn:aws:iam::123456789012:policy/",
+            "arn:aws:iam::123456789012:p?x/*",
+            "arn:aws:iam::123456789012:x*",
+            "arn:aws:s3:::bucket/*",
+            "arn:aws:s3:us-east-1:123456789012:policy/x",
+            "ARN:aws:iam::123456789012:policy/x",
+            "arn:AWS:iam::123456789012:policy/x",
+            "arn:aws:iam:us-east-1:123456789012:policy/x",
+            "arn:aws:iam::12345:policy/x",
+            "arn:aws:iam:::policy/x",
+            "arn:aws:iam::aws:policy/x arn:aws:iam::aws:policy/y",
+            "arn:aws:iam::aws:policy/x;arn:aws:iam::aws:policy/y",
+            "\"arn:aws:iam::aws:policy/x\"",
+            "arn:aws:iam::aws:policy/x y",
+        ] {
+            let faults = Allowlist::parse(pattern).unwrap_err();
+            assert!(
+                matches!(faults.as_slice(), [fault] if fault.contains("can match no policy")),
+                "{pattern}: {faults:?}"
+            );
+        }
     }
 
     #[test]

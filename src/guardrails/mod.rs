@@ -14,6 +14,7 @@ pub mod node_role;
 pub mod policy_document;
 mod s3_location;
 pub mod script_source;
+mod wide_policies;
 
 use serde_json::{Map, Value};
 

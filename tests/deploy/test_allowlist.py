@@ -1,6 +1,7 @@
 """The AdditionalIamPolicies allowlist is one: in the source documents, in the gateway, in the function's environment and
 in what IAM holds the function to."""
 
+import fnmatch
 import json
 import pathlib
 import re
@@ -93,22 +94,32 @@ def test_policies_of_the_list_exist_as_far_as_they_are_awss(name):
             assert iam.get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
 
 
-SOURCE = pathlib.Path(__file__).parents[2] / "src" / "guardrails" / "allowlist.rs"
+SOURCE = pathlib.Path(__file__).parents[2] / "src" / "guardrails" / "wide_policies.rs"
 # What the last word of an attack on an account is: whoever may do one of these on every role can be anybody.
 ANYTHING = {"*", "*:*", "iam:*", "iam:attachrolepolicy", "iam:putrolepolicy"}
+# Any of these on everything is a way to what other roles may. PassRole does not count where a condition names services none
+# of which runs what a node tells it to; with any other condition nothing here counts.
+WAYS = ["iam:passrole", "iam:attachrolepolicy", "iam:putrolepolicy", "iam:createpolicyversion",
+        "iam:updateassumerolepolicy", "iam:attachuserpolicy", "iam:putuserpolicy", "iam:createaccesskey",
+        "sso:createaccountassignment"]
+RUNNERS = ["ec2.amazonaws.com", "lambda.amazonaws.com", "ecs-tasks.amazonaws.com"]
+EVERYTHING = {"*", "arn:aws:iam::*:role/*", "arn:aws:iam::*:*"}
 # By themselves they allow nothing to a role of a compute node: an agent's session, and a request through another service.
 CONDITIONAL = {"AIDevOpsAgentActionsPolicy", "AWSMcpServiceActionsFullAccess"}
 
 
-def unbounded():
-    """The names that src/guardrails/allowlist.rs lets no pattern reach."""
-    names, = re.findall(r"const UNBOUNDED: \[&str; \d+\] = \[(.*?)\];", SOURCE.read_text(), re.DOTALL)
+def listed(name):
+    """The names of a list that src/guardrails/allowlist.rs lets no pattern reach."""
+    names, = re.findall(rf"const {name}: \[&str; \d+\] = \[(.*?)\];", SOURCE.read_text(), re.DOTALL)
     return re.findall(r'"([^"]+)"', names)
 
 
+def every(statements):
+    return statements if isinstance(statements, list) else [statements]
+
+
 def allows_anything(document):
-    statements = document["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in every(document["Statement"]):
         resources, actions = several(statement.get("Resource", [])), several(statement.get("Action", []))
         if statement["Effect"] == "Allow" and "*" in resources:
             if "NotAction" in statement or {action.lower() for action in actions} & ANYTHING:
@@ -116,13 +127,41 @@ def allows_anything(document):
     return False
 
 
-def test_no_other_policy_of_aws_allows_everything():
-    """moto has AWS's managed policies, taken from AWS."""
+def is_bounded(statement):
+    conditions = statement.get("Condition", {})
+    services = [service for tests in conditions.values() for key, value in tests.items()
+                if key.lower() == "iam:passedtoservice" for service in several(value)]
+    runs = any(fnmatch.fnmatchcase(runner, service) for runner in RUNNERS for service in services)
+    return bool(conditions) and not runs
+
+
+def leads_to_other_roles(document):
+    for statement in every(document["Statement"]):
+        if statement["Effect"] != "Allow" or not EVERYTHING & set(several(statement.get("Resource", []))):
+            continue
+        actions = several(statement.get("Action", []))
+        leads = any(fnmatch.fnmatchcase(way, action.lower()) for way in WAYS for action in actions)
+        if (leads or "NotAction" in statement) and not is_bounded(statement):
+            return True
+    return False
+
+
+def policies_of_aws():
+    """moto has AWS's managed policies, taken from AWS. Those of service-linked roles can be attached to no other role."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
-    policies = json.loads(aws_managed_policies_data)
-    found = {policy["Path"].removeprefix("/") + name for name, policy in policies.items()
-             if allows_anything(policy["Document"])}
-    assert found - CONDITIONAL == set(unbounded())
+    policies = json.loads(aws_managed_policies_data).items()
+    return {policy["Path"].removeprefix("/") + name: policy["Document"] for name, policy in policies
+            if not policy["Path"].startswith("/aws-service-role/")}
+
+
+def test_no_other_policy_of_aws_allows_everything():
+    found = {name for name, document in policies_of_aws().items() if allows_anything(document)}
+    assert found - CONDITIONAL == set(listed("UNBOUNDED"))
+
+
+def test_no_other_policy_of_aws_leads_to_other_roles():
+    found = {name for name, document in policies_of_aws().items() if leads_to_other_roles(document)}
+    assert found - CONDITIONAL == {*listed("UNBOUNDED"), *listed("WIDE")}
 
 
 def fits(template, value):
@@ -137,13 +176,15 @@ def fits(template, value):
     "arn:aws-cn:iam::aws:policy/*", "arn:aws-us-gov:iam::aws:policy/A*",
     "arn:aws:iam::aws:policy/AmazonS3*,arn:aws:iam::aws:policy/*",
     "arn:aws:iam::aws:policy/*,arn:aws:iam::aws:policy/AmazonS3*",
+    "arn:aws:iam::aws:policy/service-role/*", "arn:aws:iam::aws:policy/AWS*", "arn:aws:iam::aws:policy/Amazon*",
+    "arn:aws:iam::aws:policy/EC2*", "arn:aws:iam::aws:policy/AWSLambda*",
 ])
 def test_a_pattern_that_bounds_nothing_is_no_value(template, value):
     assert not fits(template, value)
 
 
 def test_no_beginning_of_such_a_name_is_enough_for_a_pattern(template):
-    for name in unbounded():
+    for name in [*listed("UNBOUNDED"), *listed("WIDE")]:
         for length in range(len(name) + 1):
             for wild in ("*", "?*", "*?", "?" * (len(name) - length) or "*"):
                 assert not fits(template, f"arn:aws:iam::aws:policy/{name[:length]}{wild}"), (name[:length], wild)
@@ -152,8 +193,9 @@ def test_no_beginning_of_such_a_name_is_enough_for_a_pattern(template):
 @pytest.mark.parametrize("value", [
     "", "arn:aws:iam::123456789012:policy/team/*", "arn:aws:iam::123456789012:policy/*",
     "arn:aws:iam::aws:policy/AmazonS3*", "arn:aws:iam::aws:policy/AmazonS3*,arn:aws:iam::123456789012:policy/A*",
-    "arn:aws:iam::aws:policy/service-role/*", "arn:aws:iam::aws:policy/CloudWatch*", "arn:aws:iam::aws:policy/AWSPCS*",
-    "arn:aws:iam::aws:policy/EC2*", "arn:aws:iam::aws:policy/IAMReadOnly*", "arn:aws-us-gov:iam::aws:policy/AmazonFSx?ull*",
+    "arn:aws:iam::aws:policy/service-role/AWSLambda*", "arn:aws:iam::aws:policy/CloudWatch*", "arn:aws:iam::aws:policy/AWSPCS*",
+    "arn:aws:iam::aws:policy/EC2Inst*", "arn:aws:iam::123456789012:policy/service-role/*",
+    "arn:aws:iam::aws:policy/IAMReadOnly*", "arn:aws-us-gov:iam::aws:policy/AmazonFSx?ull*",
     "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::aws:policy/IAMFullAccess,arn:aws:iam::aws:policy/AmazonS3*",
 ])
 def test_a_list_that_bounds_is_a_value(template, value):

@@ -305,7 +305,7 @@ fn with_words_of_the_caller(word: &str) -> Vec<(Value, &'static str)> {
             text(format!(r#"{{"size":{{"{word}":[{{"{word}":1,"{word}":2}}]}}}}"#)),
             "size.REDACTED",
         ),
-        (text(format!("{word}")), ""),
+        (text(word.to_owned()), ""),
         (text(format!(r#"{{"size":"{word}"#)), ""),
         (with_query(event("list-clusters"), &[(word, "1")]), "REDACTED"),
         (
@@ -348,21 +348,24 @@ fn with_words_of_the_caller(word: &str) -> Vec<(Value, &'static str)> {
 #[tokio::test]
 async fn our_own_sentences_keep_no_word_of_the_caller() {
     let world = World::start().await;
-    let word = "canary-mmmm-word";
+    let canary = "canary-mmmm-word";
     let logs = Logs::at(LevelFilter::DEBUG);
-    for (request, path) in with_words_of_the_caller(word) {
+    for (request, path) in with_words_of_the_caller(canary) {
         let answer = send(&world, &request, Plan::default()).await;
         assert_eq!(answer.status, 400, "{answer:?}");
         let row = world.rows().await.pop().unwrap();
         let message = row["errorMessage"].as_str().unwrap();
         let is_named = path.is_empty() || message.contains(&format!("`{path}` "));
         assert!(is_named, "{path}: {message}");
-        assert_free_of(&[word, "mmmm"], "a row", &row.to_string());
+        assert_free_of(&[canary, "mmmm"], "a row", &row.to_string());
     }
-    let unknown = with_body(event("create-cluster"), json!({word: 1}));
+    let unknown = with_body(event("create-cluster"), json!({canary: 1}));
     let told = send(&world, &unknown, Plan::default()).await;
-    assert!(told.body["message"].as_str().unwrap().contains(word), "{told:?}");
-    assert_free_of(&[word], "the log", &logs.take());
+    assert!(
+        told.body["message"].as_str().unwrap().contains(canary),
+        "{told:?}"
+    );
+    assert_free_of(&[canary], "the log", &logs.take());
 }
 
 /// Whatever PCS and IAM repeat of a request in an error, the caller may read, who sent it; the table and the log do not

@@ -154,6 +154,7 @@ fn kinds() -> Vec<Kind> {
         group("long policy ARNs", 9, &"a/".repeat(50_000)),
         group("instance profile", 1, &"b".repeat(FILLING / 2)),
         denied(),
+        denied_with_items(),
     ]
 }
 
@@ -187,12 +188,21 @@ fn group(name: &'static str, count: usize, policy: &str) -> Kind {
 /// One that fits the contract, is redacted and recorded, and refused by a guardrail.
 fn denied() -> Kind {
     let setting = json!({"parameterName": "Prolog", "parameterValue": "v".repeat(120)});
-    let settings = vec![setting; 5_500];
+    cluster("a valid one, denied", 1, &vec![setting; 5_500])
+}
+
+/// As many items as a body can have, each held against a pattern and recorded, and all the rest of it escapes.
+fn denied_with_items() -> Kind {
+    let setting = json!({"parameterName": "Prolog", "parameterValue": "\n".repeat(240_000)});
+    cluster("valid items and escapes, denied", 19_900, &[setting])
+}
+
+fn cluster(name: &'static str, subnets: usize, settings: &[Value]) -> Kind {
     let body = json!({
         "clusterName": "demo-cluster",
         "scheduler": {"type": "SLURM", "version": "25.11"},
         "size": "SMALL",
-        "networking": {"subnetIds": ["subnet-0123456789abcdef0"]},
+        "networking": {"subnetIds": vec!["subnet-0123456789abcdef0"; subnets]},
         "slurmConfiguration": {
             "slurmCustomSettings": settings,
             "jobSubmitPlugins": [{
@@ -201,7 +211,7 @@ fn denied() -> Kind {
         },
     });
     Kind {
-        name: "a valid one, denied",
+        name,
         event: "create-cluster",
         status: 403,
         body: body.to_string(),
