@@ -275,7 +275,6 @@ MALFORMED = {
     "a list": (b"[" + BODY + b"]", "object"),
     "a string": (b'"demo"', "object"),
     "null": (b"null", "object"),
-    "blanks": (b"   ", ""),
 }
 
 
@@ -422,7 +421,8 @@ PATHS = {
 @pytest.mark.parametrize("case", PATHS)
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_identifiers_in_the_path(local, method, case):
-    refused(local, method, PATHS[case], paths=["clusterIdentifier"])
+    is_plain = "%" not in PATHS[case]
+    refused(local, method, PATHS[case], paths=["clusterIdentifier"] if is_plain else ["", "clusterIdentifier"])
 
 
 IN_ANOTHER_FORM = {
@@ -452,7 +452,7 @@ def test_dots_in_the_path_lead_nowhere(empty, target):
 
 
 def test_both_identifiers_in_the_path(local):
-    refused(local, "GET", "/v1/clusters/%2e%2e/queues/%2e%2e", paths=["clusterIdentifier", "queueIdentifier"])
+    refused(local, "GET", "/v1/clusters/%2e%2e/queues/%2e%2e", paths=["", "clusterIdentifier", "queueIdentifier"])
 
 
 def test_media_types(local):
