@@ -135,7 +135,7 @@ impl Config {
     /// What is in force and should be known to whoever reads the log.
     pub fn warnings(&self) -> Vec<String> {
         let own = &self.deployment;
-        self.policy.allowlist.warnings(&own.partition, &own.account_id)
+        self.policy.allowlist.warnings(&own.partition)
     }
 
     /// SHA-256, in hexadecimal, of what decides and what is recorded: the deployment, the guardrails as

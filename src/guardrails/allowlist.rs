@@ -8,30 +8,30 @@ use super::{
 /// Account token of AWS-managed policies in ARNs.
 const AWS_MANAGED: &str = "aws";
 
+/// AWS's own policies in the source documents' list, and the one that PCS's own console attaches to compute nodes.
+const DOCUMENTED: [&str; 11] = [
+    "CloudWatchAgentServerPolicy",
+    "AmazonSSMManagedInstanceCore",
+    "AWSBatchFullAccess",
+    "AmazonS3ReadOnlyAccess",
+    "service-role/AWSBatchServiceRole",
+    "service-role/AmazonEC2ContainerServiceforEC2Role",
+    "service-role/AmazonECSTaskExecutionRolePolicy",
+    "service-role/AmazonEC2SpotFleetTaggingRole",
+    "EC2InstanceProfileForImageBuilder",
+    "service-role/AWSLambdaBasicExecutionRole",
+    "AWSPCSComputeNodePolicy",
+];
+
 /// The patterns of the source documents, for `partition` and `account_id`, and in addition the policy that PCS's
 /// own console attaches to compute nodes. Two of them (`AWSBatchServiceRole`, `AmazonEC2SpotFleetTaggingRole`)
 /// carry `iam:PassRole` on `*`: the documented list is offered for parity, not as advice.
 pub fn documented(partition: &str, account_id: &str) -> Vec<String> {
     let own = ["parallelcluster*", "parallelcluster/*"];
-    let managed = [
-        "CloudWatchAgentServerPolicy",
-        "AmazonSSMManagedInstanceCore",
-        "AWSBatchFullAccess",
-        "AmazonS3ReadOnlyAccess",
-        "service-role/AWSBatchServiceRole",
-        "service-role/AmazonEC2ContainerServiceforEC2Role",
-        "service-role/AmazonECSTaskExecutionRolePolicy",
-        "service-role/AmazonEC2SpotFleetTaggingRole",
-        "EC2InstanceProfileForImageBuilder",
-        "service-role/AWSLambdaBasicExecutionRole",
-        "AWSPCSComputeNodePolicy",
-    ];
     let own = own
         .iter()
         .map(|name| format!("arn:{partition}:iam::{account_id}:policy/{name}"));
-    let managed = managed
-        .iter()
-        .map(|name| format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}"));
+    let managed = DOCUMENTED.iter().map(|name| managed(partition, name));
     own.chain(managed).collect()
 }
 
@@ -77,13 +77,18 @@ impl Allowlist {
     /// take any role of the account. One sentence each. Such a policy is let pass only by its own ARN in full, which
     /// nobody writes by accident.
     pub fn faults(&self, partition: &str) -> Vec<String> {
-        let wild = self.patterns.iter().filter(|pattern| pattern.is_wild());
+        // Asked when the function starts: of a pattern for an account's own policies nothing has to be compared.
+        let wild = self
+            .patterns
+            .iter()
+            .filter(|pattern| pattern.is_wild() && !is_of_an_account(pattern.as_str()));
         let reached = wild.filter_map(|pattern| {
-            let (arn, what) = wide(partition).find(|(arn, _)| pattern.matches(arn))?;
+            let (name, what) = wide().find(|(name, _)| pattern.matches(&managed(partition, name)))?;
             Some(format!(
-                "`{}` lets `{arn}` pass, with which a compute node can {what}; make the pattern narrower, or list that \
+                "`{}` lets `{}` pass, with which a compute node can {what}; make the pattern narrower, or list that \
                  policy by its full ARN if it is meant",
-                pattern.as_str()
+                pattern.as_str(),
+                managed(partition, name)
             ))
         });
         reached.collect()
@@ -92,11 +97,13 @@ impl Allowlist {
     /// What passes by the list and should be known to: such policies that are listed in full beside the documented list.
     /// Which of an account's own policies pass is the account's choice, however wide the pattern is: nothing is known of
     /// their text here, and no pattern for them is warned of.
-    pub fn warnings(&self, partition: &str, account_id: &str) -> Vec<String> {
-        let documented = documented(partition, account_id);
+    pub fn warnings(&self, partition: &str) -> Vec<String> {
         let warning = |pattern: &ArnPattern| {
-            let (arn, what) = wide(partition).find(|(arn, _)| arn == pattern.as_str())?;
-            let is_documented = documented.contains(&arn);
+            let arn = pattern.as_str();
+            let name = arn.strip_prefix("arn:")?.strip_prefix(partition)?;
+            let name = name.strip_prefix(":iam::aws:policy/")?;
+            let (_, what) = wide().find(|(wide, _)| *wide == name)?;
+            let is_documented = DOCUMENTED.contains(&name);
             (!is_documented)
                 .then(|| format!("`{arn}` lets a policy pass with which a compute node can {what}"))
         };
@@ -108,13 +115,22 @@ impl Allowlist {
     }
 }
 
-/// The ARNs of AWS's widest policies, and what a node can do with each.
-fn wide(partition: &str) -> impl Iterator<Item = (String, &'static str)> {
-    let unbounded = UNBOUNDED.iter().map(|name| (name, "do anything in the account"));
-    let wide = WIDE.iter().map(|name| (name, "take other roles of the account"));
-    unbounded
-        .chain(wide)
-        .map(move |(name, what)| (format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}"), what))
+/// The names of AWS's widest policies, and what a node can do with each.
+fn wide() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unbounded = UNBOUNDED.iter().map(|name| (*name, "do anything in the account"));
+    let wide = WIDE.iter().map(|name| (*name, "take other roles of the account"));
+    unbounded.chain(wide)
+}
+
+/// ARN of a policy of AWS's.
+fn managed(partition: &str, name: &str) -> String {
+    format!("arn:{partition}:iam::{AWS_MANAGED}:policy/{name}")
+}
+
+/// Whether the pattern is for the policies of one account and can match none of AWS's.
+fn is_of_an_account(pattern: &str) -> bool {
+    let account = pattern.split(':').nth(4).unwrap_or_default();
+    account != AWS_MANAGED && !account.contains(['*', '?'])
 }
 
 /// Whether what is no wildcard stands where a policy's ARN has it; with a wildcard the components are not judged.
@@ -314,7 +330,7 @@ mod tests {
     fn what_is_wide_on_purpose_is_warned_of() {
         let warnings = |list: &str| {
             let list = Allowlist::parse(list).unwrap();
-            list.warnings("aws", "123456789012")
+            list.warnings("aws")
         };
         for (list, words) in [
             (
