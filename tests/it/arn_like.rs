@@ -11,7 +11,7 @@ use pcs_api::guardrails::arn_like::ArnPattern;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 /// Against hanging only; how fast it is, a test on a busy machine cannot say.
-const FOREVER: Duration = Duration::from_secs(5);
+const FOREVER: Duration = Duration::from_mins(30);
 
 /// The six components, or `None` when there are fewer. The last one keeps its colons.
 fn components(text: &str) -> Option<Vec<Vec<char>>> {
