@@ -230,7 +230,7 @@ impl Error {
                 )
             }
             Error::RoleUnfinished => {
-                "IAM did not complete the role; repeat the same request with the same clientToken to go on"
+                "the role is not complete, or could not be read; repeat the same request with the same clientToken to go on"
                     .to_owned()
             }
             Error::UnknownRoute => "no such resource; the paths are in the API's OpenAPI document".to_owned(),

@@ -105,9 +105,9 @@ impl Gateway {
         match (prepared, result) {
             (_, Ok(success)) => Ok(success),
             (Prepared::Nothing, Err(error)) => Err(error),
-            (Prepared::Role(made), Err(error)) => Err(self.give_up(&made, error, passage).await),
+            (Prepared::Role(made), Err(error)) => Err(begun(self.give_up(&made, error, passage).await)),
             (Prepared::Policies(changed), Err(error)) => {
-                Err(self.change_back(&changed, error, passage).await)
+                Err(begun(self.change_back(&changed, error, passage).await))
             }
         }
     }
@@ -367,6 +367,15 @@ fn denies_all_tries(error: &Error) -> bool {
         Error::Refused { .. } | Error::Validation(_) | Error::NotFound(_)
     );
     denies && !is_of_iam
+}
+
+/// What says that nothing was done, in a request of which a part is done.
+fn begun(error: Error) -> Error {
+    if matches!(error, Error::FactsUnavailable(_) | Error::OutOfTime { sent: false }) {
+        Error::RoleUnfinished
+    } else {
+        error
+    }
 }
 
 fn read_of_the_group(call: &Call) -> Option<Permit> {
