@@ -371,7 +371,10 @@ fn denies_all_tries(error: &Error) -> bool {
 
 /// What says that nothing was done, in a request of which a part is done.
 fn begun(error: Error) -> Error {
-    if matches!(error, Error::FactsUnavailable(_) | Error::OutOfTime { sent: false }) {
+    if matches!(
+        error,
+        Error::FactsUnavailable(_) | Error::OutOfTime { sent: false }
+    ) {
         Error::RoleUnfinished
     } else {
         error

@@ -98,9 +98,16 @@ async fn a_made_role_that_cannot_be_read_is_gone_on_with_by_the_same_request() {
     let request = create(&["a", "b"]);
     inject(&world, "GetInstanceProfile", 3, error(500, "ServiceFailure"));
     let answer = world.send(&request).await;
-    assert_eq!(refused(&answer), (503, "ServiceUnavailableException"), "{answer:?}");
+    assert_eq!(
+        refused(&answer),
+        (503, "ServiceUnavailableException"),
+        "{answer:?}"
+    );
     let message = answer.body["message"].as_str().unwrap();
-    assert!(message.contains("same clientToken") && !message.contains("nothing happened"), "{message}");
+    assert!(
+        message.contains("same clientToken") && !message.contains("nothing happened"),
+        "{message}"
+    );
     assert_eq!(made(&world).await.0.len(), 1);
     repeated_until_done(&world, &request, "a read").await;
     the_role(&world, &["a", "b"]).await;
