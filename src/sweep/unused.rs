@@ -55,9 +55,10 @@ impl Run<'_> {
         let iam = self.gateway.clients.iam();
         let before = self.now.as_second() - node_role::ORPHANED_AFTER_SECONDS;
         let names = timeout_at(self.deadline, Box::pin(own::names(iam, before))).await;
-        let names = names
-            .map_err(|_| Unread::OutOfTime)?
-            .map_err(|_| Unread::Failed)?;
+        let Ok(names) = names.map_err(|_| Unread::OutOfTime)? else {
+            self.miss(IAM);
+            return Ok(());
+        };
         if names.is_empty() {
             return Ok(());
         }

@@ -371,6 +371,51 @@ async fn a_role_that_iam_keeps_is_counted() {
     assert_eq!(report.unread, ["iam"]);
 }
 
+/// Roles that cannot be listed, or looked at, are not known to be none.
+#[tokio::test]
+async fn what_iam_does_not_let_be_read_is_told() {
+    for action in [
+        "ListRoles",
+        "ListInstanceProfiles",
+        "GetRole",
+        "ListInstanceProfilesForRole",
+        "ListAttachedRolePolicies",
+        "ListRolePolicies",
+    ] {
+        let world = World::that_makes_roles().await;
+        let seed = made(
+            Seed::new(),
+            "AWSPCS-idle",
+            &deployment(&world),
+            "us-east-1",
+            ALLOWED_POLICY,
+        );
+        world.stack.iam_emulator.seed(seed).unwrap();
+        world.stack.iam_emulator.inject(iam_emulator::Fault {
+            action: Some(action.to_owned()),
+            times: 1,
+            effect: iam_emulator::Effect::Error {
+                status: http::StatusCode::FORBIDDEN,
+                code: "AccessDenied".to_owned(),
+                message: "no".to_owned(),
+            },
+        });
+        let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
+        assert_eq!(
+            (report.roles_removed, report.complete),
+            (0, false),
+            "{action}: {report:?}"
+        );
+        assert_eq!(report.unread, ["iam"], "{action}");
+        let attached = iam_client(&world)
+            .list_attached_role_policies()
+            .role_name("AWSPCS-idle")
+            .send()
+            .await;
+        assert_eq!(attached.unwrap().attached_policies().len(), 1, "{action}");
+    }
+}
+
 /// A cluster in a Region of its own.
 async fn with_a_cluster_in(region: &str) -> World {
     let world = World::start().await;
