@@ -135,16 +135,24 @@ fn is_of_an_account(pattern: &str) -> bool {
 
 /// Whether what is no wildcard stands where a policy's ARN has it; with a wildcard the components are not judged.
 fn can_be_a_policy(pattern: &str) -> bool {
+    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
+    let is_account = |part: &str| {
+        part == AWS_MANAGED || (part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    // Nearly all are written so, and the start of the function waits for this.
+    if let Some((account, name)) = pattern
+        .strip_prefix("arn:aws:iam::")
+        .and_then(|rest| rest.split_once(":policy/"))
+        && is_account(account)
+    {
+        return !name.is_empty() && !name.ends_with('/') && name.bytes().all(is_taken);
+    }
     let is_wild = |part: &str| part.contains(['*', '?']);
     let mut parts = pattern.splitn(6, ':');
     let mut next = || parts.next().unwrap_or_default();
     let (prefix, partition, service, region, account, resource) =
         (next(), next(), next(), next(), next(), next());
     let is_partition = |part: &str| part == "aws" || part.starts_with("aws-");
-    let is_account = |part: &str| {
-        part == AWS_MANAGED || (part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
     (is_wild(prefix) || prefix == "arn")
         && (is_wild(partition) || is_partition(partition))
         && (is_wild(service) || service == "iam")

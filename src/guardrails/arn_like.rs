@@ -47,7 +47,7 @@ impl ArnPattern {
 
     /// Whether it can match more than one ARN.
     pub fn is_wild(&self) -> bool {
-        self.text.contains(['*', '?'])
+        self.text.bytes().any(|byte| byte == b'*' || byte == b'?')
     }
 
     /// Whether `arn` is like this pattern.
