@@ -36,9 +36,6 @@ use crate::{
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// Where the first sweep of a deployment begins.
 const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
-/// A run that follows closely on the one that closed an hour does not sum it up yet: what was written has to reach the
-/// index first.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(75);
 /// A round that began before is not waiting for the hourly event any more.
 const ROUND_OVERDUE: SignedDuration = SignedDuration::from_mins(65);
 /// Runs that all meet another one are told as a fault when the last that recorded its progress is so long ago.
@@ -226,11 +223,8 @@ impl<'a> Run<'a> {
         } else {
             last
         };
-        let settled = closed_before.min(now - SETTLED_AFTER);
-        self.progress
-            .memory
-            .unsettled
-            .map_or(settled, |unsettled| settled.min(unsettled.from))
+        let unsettled = self.progress.memory.unsettled;
+        unsettled.map_or(closed_before, |unsettled| closed_before.min(unsettled.from))
     }
 
     fn is_complete(&self, hours: &Result<bool, Error>) -> bool {
