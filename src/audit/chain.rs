@@ -5,7 +5,9 @@
 //! (`digest.rs`) no longer fits. One chain for all environments would make every write wait for every other.
 //!
 //! A write that was not acknowledged may or may not have left its row. Its number is used up, and the next row says
-//! so (`unacknowledged`), so that a row missing for this reason is told from one that was taken away.
+//! so (`unacknowledged`), so that a row missing for this reason is told from one that was taken away. A write that is
+//! still under way is not acknowledged either: a process that serves many calls at once can be killed after a later
+//! row is in the table and before an earlier one is.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,11 +42,12 @@ pub struct Chain {
 struct End {
     seq: u64,
     hash: String,
+    /// Under way, failed or given up, and not yet declared by a row that the table has.
     unacknowledged: BTreeSet<u64>,
 }
 
-/// A row's place in the chain. Dropped without [`Link::acknowledge`], the row counts as unacknowledged: that is what
-/// a write that failed, timed out or panicked leaves.
+/// A row's place in the chain. Until [`Link::acknowledge`] the row counts as unacknowledged, as it does for good when
+/// the write failed, timed out or panicked.
 #[derive(Debug)]
 pub struct Link<'a> {
     chain: &'a Chain,
@@ -86,9 +89,11 @@ impl Chain {
         let hash = row_hash(row);
         row.insert("rowHash".to_owned(), AttributeValue::S(hash.clone()));
         end.hash = hash;
+        let seq = end.seq;
+        end.unacknowledged.insert(seq);
         Link {
             chain: self,
-            seq: end.seq,
+            seq,
             declared,
             acknowledged: false,
         }
@@ -111,8 +116,11 @@ impl Drop for Link<'_> {
     fn drop(&mut self) {
         let mut end = self.chain.end();
         if self.acknowledged {
+            end.unacknowledged.remove(&self.seq);
             end.unacknowledged.retain(|seq| !self.declared.contains(seq));
         } else {
+            // A row that was there before this write failed may have declared it as under way; that stays true, and
+            // saying it once more costs little.
             end.unacknowledged.insert(self.seq);
         }
     }
@@ -203,6 +211,14 @@ mod tests {
         AttributeValue::S(value.to_owned())
     }
 
+    const NONE: [&str; 0] = [];
+
+    fn declared(row: &Item) -> Vec<String> {
+        let numbers = row.get("unacknowledged").map(|list| list.as_l().unwrap());
+        let numbers = numbers.into_iter().flatten();
+        numbers.map(|seq| seq.as_n().unwrap().clone()).collect()
+    }
+
     fn number(row: &Item, name: &str) -> u64 {
         row[name].as_n().unwrap().parse().unwrap()
     }
@@ -254,17 +270,39 @@ mod tests {
         chain.link(&mut third).acknowledge();
         let mut fourth = Item::new();
         chain.link(&mut fourth).acknowledge();
-        let declared = |row: &Item| {
-            let numbers = row.get("unacknowledged")?.as_l().ok()?.clone();
-            Some(
-                numbers
-                    .into_iter()
-                    .map(|seq| seq.as_n().unwrap().clone())
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(declared(&second), Some(vec!["1".to_owned()]));
-        assert_eq!(declared(&third), Some(vec!["1".to_owned(), "2".to_owned()]));
-        assert_eq!(declared(&fourth), None);
+        assert_eq!(declared(&second), ["1"]);
+        assert_eq!(declared(&third), ["1", "2"]);
+        assert_eq!(declared(&fourth), NONE);
+    }
+
+    #[test]
+    fn a_row_declares_those_that_are_under_way_beside_it() {
+        let chain = Chain::begin();
+        let mut rows: [Item; 4] = Default::default();
+        let [first, second, third, fourth] = &mut rows;
+        let slow = chain.link(first);
+        // Killed here, with the second row in the table and the first one not, nothing must look taken away.
+        chain.link(second).acknowledge();
+        chain.link(third).acknowledge();
+        slow.acknowledge();
+        chain.link(fourth).acknowledge();
+        assert_eq!(declared(second), ["1"]);
+        assert_eq!(declared(third), NONE, "a row that the table has said so");
+        assert_eq!(declared(fourth), NONE);
+    }
+
+    #[test]
+    fn a_row_that_fails_after_it_was_declared_is_declared_again() {
+        let chain = Chain::begin();
+        let mut rows: [Item; 3] = Default::default();
+        let [first, second, third] = &mut rows;
+        let slow = chain.link(first);
+        chain.link(second).acknowledge();
+        drop(slow);
+        chain.link(third).acknowledge();
+        assert_eq!(
+            (declared(second), declared(third)),
+            (vec!["1".to_owned()], vec!["1".to_owned()])
+        );
     }
 }

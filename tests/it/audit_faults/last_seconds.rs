@@ -187,6 +187,36 @@ async fn with_any_time_left_an_answer_leaves_before_it_is_over() {
     }
 }
 
+/// PCS and IAM that answer long after the function would have been ended.
+#[tokio::test]
+async fn who_answers_too_late_is_given_up_before_the_function_is_ended() {
+    let world = World::start().await;
+    tokio::time::pause();
+    let too_late = Duration::from_mins(1);
+    for left in [2_500, 5_000, 28_000].map(MS) {
+        for (pcs_takes, iam_takes) in [(too_late, Duration::ZERO), (Duration::ZERO, too_late)] {
+            for kind in [read(), creation(), group()] {
+                let wire = Inside::wire(&world);
+                let gateway = wire.gateway(&world);
+                let plan = Plan {
+                    pcs_takes,
+                    iam_takes,
+                    ..Plan::default()
+                };
+                let went = went_as_planned(&wire, &gateway, plan, &kind, left).await;
+                let case = format!(
+                    "{} {pcs_takes:?} {iam_takes:?} {left:?}: {:?}",
+                    kind.name, went.answer
+                );
+                assert!(went.took < left, "{case} took {:?}", went.took);
+                if !pcs_takes.is_zero() || kind.name == group().name {
+                    assert!([503, 504].contains(&went.answer.status), "{case}");
+                }
+            }
+        }
+    }
+}
+
 /// Without time to work, but with time for a row, the refusal is on record; without either it is refused all the same.
 #[tokio::test]
 async fn a_call_that_comes_too_late_is_refused_and_recorded_if_there_is_time() {

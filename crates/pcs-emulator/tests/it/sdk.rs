@@ -1,6 +1,6 @@
 //! AWS's Rust SDK, a client nobody here wrote: the life of `tests/life.json`, in process and over a port.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_pcs::Client;
 use aws_sdk_pcs::config::retry::RetryConfig;
@@ -387,7 +387,7 @@ async fn delays_are_waited_for_until_the_client_loses_patience() {
         emulator.inject(fault("ListClusters", 1, delay));
     };
     // The runtime's clock stands still but for sleeps: what passes on it is what was waited.
-    let (begun, wall) = (tokio::time::Instant::now(), Instant::now());
+    let begun = tokio::time::Instant::now();
     order(4);
     pcs.list_clusters().send().await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(4));
@@ -397,7 +397,6 @@ async fn delays_are_waited_for_until_the_client_loses_patience() {
         matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout()),
         "{error:?}"
     );
-    assert!(wall.elapsed() < Duration::from_secs(4), "no real time passes");
 }
 
 #[tokio::test]
