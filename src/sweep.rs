@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::{
     audit::{
         Opened,
-        progress::{Part, Progress, Unsettled},
+        progress::{Memory, Part, Progress, Unsettled},
         record::{Decision, Downstream, Entry, Outcome, Step, row::hour_of},
     },
     error::Error,
@@ -112,8 +112,10 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Report, Error> {
         let mut progress = self.progress(now).await?;
+        let settled = settled(&progress.memory, progress.closed_until, now);
+        let can_sum_up = progress.digested_until < hour_of(settled);
         let round = &mut progress.memory.round;
-        if !progress.memory.hours_left && round.part == Part::Over {
+        if !progress.memory.hours_left && !can_sum_up && round.part == Part::Over {
             return Ok(Report {
                 complete: round.unread.is_empty(),
                 ..Report::default()
@@ -170,6 +172,19 @@ impl Gateway {
     }
 }
 
+/// What may not have reached the index yet.
+fn fresh(memory: &Memory, now: Timestamp) -> Option<Unsettled> {
+    let is_fresh = |unsettled: &Unsettled| now < unsettled.since + REACHES_INDEX_IN;
+    memory.unsettled.filter(is_fresh)
+}
+
+/// Until when nothing more can come to the index, so that an hour can be summed up; `closed_before` is until when
+/// earlier runs have closed what was left open.
+fn settled(memory: &Memory, closed_before: Timestamp, now: Timestamp) -> Timestamp {
+    let unsettled = fresh(memory, now);
+    unsettled.map_or(closed_before, |unsettled| closed_before.min(unsettled.from))
+}
+
 impl<'a> Run<'a> {
     async fn all(&mut self) -> Result<(), Error> {
         // An audit that is far behind must not keep roles from being checked.
@@ -197,7 +212,7 @@ impl<'a> Run<'a> {
             .close_abandoned(clients, &mut self.progress, until, deadline)
             .await?;
         self.report.records_closed += closed;
-        let settled = self.settled(closed > 0, closed_before);
+        let settled = self.settle(closed > 0, closed_before);
         let progress = &mut self.progress;
         while audit
             .digest_next_hour(clients, progress, settled, self.now, deadline)
@@ -212,19 +227,20 @@ impl<'a> Run<'a> {
         Ok(progress.closed_until >= until && progress.digested_until >= hour_of(settled))
     }
 
-    /// Until when nothing more can come to the index, so that an hour can be summed up.
-    fn settled(&mut self, has_closed: bool, closed_before: Timestamp) -> Timestamp {
-        let now = self.now;
-        let fresh = |unsettled: &Unsettled| now < unsettled.since + REACHES_INDEX_IN;
-        let last = self.progress.memory.unsettled.filter(fresh);
-        self.progress.memory.unsettled = if has_closed {
+    /// Notes what this run wrote into hours that are over, and returns until when hours can be summed up.
+    fn settle(&mut self, has_closed: bool, closed_before: Timestamp) -> Timestamp {
+        let memory = &mut self.progress.memory;
+        let last = fresh(memory, self.now);
+        memory.unsettled = if has_closed {
             let from = last.map_or(closed_before, |last| last.from.min(closed_before));
-            Some(Unsettled { since: now, from })
+            Some(Unsettled {
+                since: self.now,
+                from,
+            })
         } else {
             last
         };
-        let unsettled = self.progress.memory.unsettled;
-        unsettled.map_or(closed_before, |unsettled| closed_before.min(unsettled.from))
+        settled(memory, closed_before, self.now)
     }
 
     fn is_complete(&self, hours: &Result<bool, Error>) -> bool {

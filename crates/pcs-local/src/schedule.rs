@@ -12,17 +12,34 @@ use crate::server::Shell;
 const GO_ON_EVERY: Duration = Duration::from_mins(1);
 
 /// Makes the function sweep every `every`, until `shutdown`, and go on in between.
-pub async fn run(shell: Arc<Shell>, every: Duration, shutdown: impl Future<Output = ()>) {
+///
+/// With a trail that an earlier process left, it sweeps at once: processes that never live for `every` would else leave
+/// their calls open and their hours without a digest.
+pub async fn run(shell: Arc<Shell>, every: Duration, has_a_past: bool, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
+    if has_a_past {
+        catch_up(&shell).await;
+    }
     let mut times = tokio::time::interval_at(Instant::now() + every, every);
     let mut in_between = tokio::time::interval_at(Instant::now() + GO_ON_EVERY, GO_ON_EVERY);
     loop {
         tokio::select! {
             _ = times.tick() => shell.sweep(&event(Timestamp::now())).await,
-            _ = in_between.tick() => shell.sweep(&json!({"task": "continue"})).await,
+            _ = in_between.tick() => shell.sweep(&go_on()).await,
             () = &mut shutdown => return,
         }
     }
+}
+
+/// Closes what an earlier process left open, then sums up the hours since: the run after the one that closed them does.
+async fn catch_up(shell: &Shell) {
+    shell.sweep(&event(Timestamp::now())).await;
+    shell.sweep(&go_on()).await;
+}
+
+/// The constant input of the template's rule.
+fn go_on() -> Value {
+    json!({"task": "continue"})
 }
 
 /// As EventBridge documents it.

@@ -37,6 +37,9 @@ const STAGE: &str = "prod";
 const REGION: &str = "us-east-1";
 const AUDIT_TABLE: &str = "pcs-api-audit";
 
+/// How long a stop waits for a sweep that is under way.
+const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
+
 /// What the person who starts it may choose.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -147,6 +150,8 @@ pub struct Stack {
     variables: BTreeMap<String, String>,
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
+    stop_sweeps: watch::Sender<bool>,
+    sweeps: JoinSet<()>,
 }
 
 impl Stack {
@@ -154,6 +159,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
+        let (stop_sweeps, mut sweeps) = (watch::Sender::new(false), JoinSet::new());
 
         let (iam_listener, iam) = listen(options.iam_port).await?;
         let iam_emulator = iam_emulator(&options)?;
@@ -194,7 +200,14 @@ impl Stack {
             .map_err(StartError::Emulator)?;
         let shell = Arc::new(shell);
         if let Some(every) = options.sweep_every {
-            servers.spawn(schedule::run(Arc::clone(&shell), every, until(stopped.clone())));
+            let has_a_past = options.data_dir.is_some();
+            let until_stopped = until(stop_sweeps.subscribe());
+            sweeps.spawn(schedule::run(
+                Arc::clone(&shell),
+                every,
+                has_a_past,
+                until_stopped,
+            ));
         }
         let serving = server::serve(shell, listener, until(stopped));
         servers.spawn(async move { report("the gateway", serving.await) });
@@ -210,6 +223,8 @@ impl Stack {
             variables,
             stop,
             servers,
+            stop_sweeps,
+            sweeps,
         })
     }
 
@@ -229,6 +244,10 @@ impl Stack {
 
     /// Stops all servers; calls under way end first.
     pub async fn stop(mut self) {
+        // A sweep needs the servers; one that is cut off keeps the next from beginning for a while.
+        let _ = self.stop_sweeps.send(true);
+        let ending = async { while self.sweeps.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(SWEEP_ENDS_IN, ending).await;
         // Only fails when every server is gone already.
         let _ = self.stop.send(true);
         while self.servers.join_next().await.is_some() {}
