@@ -7,7 +7,7 @@ use pcs_api::audit::{
 };
 
 use super::{
-    DIGEST_DUE, Finding, Kind, Verifier,
+    CAN_BE_CLOSED, CATCHES_UP_IN, DIGEST_DUE, Finding, Kind, Verifier,
     kept::{self, Hash, Kept, Keys, hour_begin, hour_name},
 };
 
@@ -161,10 +161,6 @@ impl<F: FnMut(Finding)> Verifier<F> {
 
     /// The newest digests must not be overdue.
     fn check_due(&mut self, as_of: i64) {
-        let overdue = |hour: i32| {
-            let due = hour_begin(hour).as_second().saturating_add(DIGEST_DUE.as_secs());
-            due < as_of
-        };
         let first_missing = match self.digests.last_key_value() {
             Some((last, _)) => last.saturating_add(1),
             None => match self.first_hour {
@@ -172,7 +168,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
                 None => return,
             },
         };
-        if !overdue(first_missing) {
+        if !self.is_overdue(first_missing, as_of) {
             return;
         }
         let hour = hour_name(first_missing);
@@ -181,5 +177,16 @@ impl<F: FnMut(Finding)> Verifier<F> {
             "{hour} has no digest, nor has any hour after it, {seen_at}: the sweep does not run, or they were removed"
         );
         self.find(Finding::new(Kind::MissingHour, message).in_hour(hour));
+    }
+
+    /// Whether sweeps had the time to sum the hour up.
+    fn is_overdue(&self, hour: i32, as_of: i64) -> bool {
+        let begin = hour_begin(hour).as_second();
+        let can_be_closed = begin.saturating_add(CAN_BE_CLOSED.as_secs());
+        let due = begin.saturating_add(DIGEST_DUE.as_secs());
+        let first_sweep = self.sweeps.iter().filter(|sweep| **sweep >= can_be_closed).min();
+        let catches_up =
+            first_sweep.is_some_and(|sweep| as_of < sweep.saturating_add(CATCHES_UP_IN.as_secs()));
+        due < as_of && !catches_up
     }
 }

@@ -50,6 +50,10 @@ pub const EXPIRY_SLACK: SignedDuration = SignedDuration::from_hours(24);
 const CALL_TIME: SignedDuration = SignedDuration::from_mins(15);
 /// An hour has its digest at most 3 h 15 min after it began; two sweeps in a row may fail before it counts as missing.
 const DIGEST_DUE: SignedDuration = SignedDuration::from_hours(6);
+/// A sweep can close an hour's records so long after the hour began.
+const CAN_BE_CLOSED: SignedDuration = SignedDuration::from_mins(75);
+/// Where none ran for a while, as on a laptop that was off, the next one has this time to catch up.
+const CATCHES_UP_IN: SignedDuration = SignedDuration::from_hours(1);
 /// Attribute of the row that holds the key of page tokens (`audit/cursor.rs`); no export has it.
 pub const SECRET: &str = "secret";
 /// Attribute that an export puts in place of the secret.
@@ -81,6 +85,8 @@ pub struct Verifier<F> {
     /// Time of the newest row, in seconds since the epoch.
     newest: Option<i64>,
     first_hour: Option<i32>,
+    /// When each sweep began, in seconds since the epoch.
+    sweeps: Vec<i64>,
     /// Longest time from a row's call to its expiry, in seconds.
     retention: i64,
     summary: Summary,
@@ -125,6 +131,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
             digests: BTreeMap::new(),
             newest: None,
             first_hour: None,
+            sweeps: Vec::new(),
             retention: 0,
             summary: Summary::default(),
         }
@@ -156,6 +163,9 @@ impl<F: FnMut(Finding)> Verifier<F> {
         }
         let kept = keep(row, &keys, &place, chain, changed);
         self.note_times(&kept);
+        if kept.stage == kept::Stage::Received && kept::text(row, "eventName") == Some("Sweep") {
+            self.sweeps.extend(kept.time());
+        }
         if keys.pk == digest::PARTITION {
             self.add_digest(row, &keys, &kept);
         }
