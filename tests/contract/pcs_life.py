@@ -82,7 +82,8 @@ class Emulator:
     def control(self, path, body=None, method=None):
         """GET without a body, POST with one, unless `method` says otherwise."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/_control/{path}", data, method=method)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/_control/{path}", data, headers, method=method)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 

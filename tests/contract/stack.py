@@ -143,7 +143,9 @@ class Stack:
     def control(self, path, body=None):
         """The PCS emulator's control plane; what it saw is not what a recorder saw, but what PCS itself says."""
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{self.pcs}/_control/{path}", data)) as answer:
+        headers = {} if data is None else JSON
+        request = urllib.request.Request(f"{self.pcs}/_control/{path}", data, headers)
+        with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
     def settle(self):

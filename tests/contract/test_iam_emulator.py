@@ -108,7 +108,9 @@ class Emulator:
     def control(self, name, body=None):
         """Asks the control plane: POST with a body, GET without."""
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.url}/_control/{name}", data, timeout=10) as response:
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/_control/{name}", data, headers)
+        with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
 
     def stop(self):

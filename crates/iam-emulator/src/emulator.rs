@@ -261,7 +261,7 @@ impl Shared {
     }
 
     fn answer(&mut self, request: &Request<Bytes>, query: &Query) -> Response<Bytes> {
-        match authenticated(request).and_then(|()| self.call(query)) {
+        match authenticated(request, query).and_then(|()| self.call(query)) {
             Ok((action, result)) => {
                 let request_id = request_id();
                 let body = Xml::response(action.name(), &request_id, result.as_ref());
@@ -306,8 +306,9 @@ impl Shared {
 }
 
 /// IAM answers nobody who has not signed. Whether the signature is right is not looked at: the emulator knows
-/// no secrets, but a client that forgot to sign must not pass here and fail in an account.
-fn authenticated(request: &Request<Bytes>) -> Result<(), IamError> {
+/// no secrets, but a client that forgot to sign must not pass here and fail in an account. A signed URL will do for
+/// reads alone: for a write every page that shows an image could make one up.
+fn authenticated(request: &Request<Bytes>, query: &Query) -> Result<(), IamError> {
     let header = request
         .headers()
         .get(AUTHORIZATION)
@@ -317,7 +318,8 @@ fn authenticated(request: &Request<Bytes>) -> Result<(), IamError> {
         .uri()
         .query()
         .is_some_and(|query| query.contains("X-Amz-Signature="));
-    if header.starts_with(b"AWS4-HMAC-SHA256 ") || signed_url {
+    let is_read = query.action().is_ok_and(|action| !action.is_write());
+    if header.starts_with(b"AWS4-HMAC-SHA256 ") || (signed_url && is_read) {
         return Ok(());
     }
     Err(IamError::missing_authentication_token())

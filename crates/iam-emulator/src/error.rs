@@ -108,6 +108,16 @@ impl IamError {
         Self::new(StatusCode::FORBIDDEN, "MissingAuthenticationToken", message)
     }
 
+    /// To what is refused before it is a request of IAM's.
+    pub(crate) fn unread(refused: &local_http::Refusal) -> Self {
+        let code = match refused {
+            local_http::Refusal::ForeignHost(_) | local_http::Refusal::ForeignPage(_) => "AccessDenied",
+            local_http::Refusal::TooLarge { .. } => "RequestEntityTooLarge",
+            local_http::Refusal::Unreadable(_) => "ValidationError",
+        };
+        Self::new(refused.status(), code, refused.to_string())
+    }
+
     pub(crate) fn throttling() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
     }

@@ -8,17 +8,21 @@ use std::time::Duration;
 
 use iam_emulator::{Emulator, Options, Seed};
 use lexopt::{Arg, ValueExt};
+use local_http::{Hosts, Server};
 use tokio::net::TcpListener;
 
-const USAGE: &str = "usage: iam-emulator [--host ADDRESS] [--port PORT] [--seed FILE.json] [--data-dir DIR]
+const USAGE: &str = "usage: iam-emulator [--host ADDRESS] [--port PORT] [--allow-host NAME]...
+                    [--seed FILE.json] [--data-dir DIR]
                     [--account-id ID] [--partition NAME] [--page-size N]
                     [--propagation-seconds N] [--managed-policies-per-role N]
+--allow-host: a name under which others reach it, such as another container's.
 Port 0, the default, is any free one; the line READY {\"iam\":\"http://...\"} tells which.";
 
 /// What the command line says.
 struct Arguments {
     host: String,
     port: u16,
+    hosts: Hosts,
     seed: Option<PathBuf>,
     options: Options,
 }
@@ -50,6 +54,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
     let mut arguments = Arguments {
         host: "127.0.0.1".to_owned(),
         port: 0,
+        hosts: Hosts::default(),
         seed: None,
         options: Options::default(),
     };
@@ -57,6 +62,13 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
         match argument {
             Arg::Long("host") => arguments.host = parser.value()?.string()?,
             Arg::Long("port") => arguments.port = parser.value()?.parse()?,
+            Arg::Long("allow-host") => {
+                let name = parser.value()?.string()?;
+                arguments.hosts = arguments
+                    .hosts
+                    .with([name])
+                    .map_err(|error| format!("--allow-host: {error}"))?;
+            }
             Arg::Long("seed") => arguments.seed = Some(parser.value()?.into()),
             Arg::Long("data-dir") => arguments.options.data_dir = Some(parser.value()?.into()),
             Arg::Long("account-id") => arguments.options.account_id = parser.value()?.string()?,
@@ -84,18 +96,17 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let seed: Seed = serde_json::from_slice(&std::fs::read(path)?)?;
         emulator.seed(seed)?;
     }
-    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let address = (arguments.host.as_str(), arguments.port);
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("--host {} --port {}: {error}", address.0, address.1))?;
+    let url = format!("http://{}", local_http::reachable(listener.local_addr()?));
+    let server = Server::default().hosts(arguments.hosts);
     let mut stdout = std::io::stdout();
     writeln!(stdout, "READY {}", serde_json::json!({"iam": url}))?;
     stdout.flush()?;
-    emulator.serve(listener, stopped()).await?;
+    emulator
+        .serve_as(server, listener, local_http::asked_to_stop())
+        .await?;
     Ok(())
-}
-
-/// Resolves on Ctrl-C; without a signal handler, never.
-async fn stopped() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -1,93 +1,68 @@
-//! The emulator on a socket: HTTP/1.1 with keep-alive, until told to stop.
+//! The emulator on a port.
 
-use std::future::Future;
-use std::io;
-use std::time::Duration;
+use std::{future::Future, io, net::SocketAddr};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
+use local_http::{Refusal, Server, Service};
 use tokio::net::TcpListener;
 
+use crate::control;
 use crate::emulator::{Emulator, Reply, refusal};
 use crate::error::IamError;
 
 /// Larger than any IAM request: a role's inline policies are 10,240 characters at most.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// How long connections may take to finish once told to stop.
-const DRAIN: Duration = Duration::from_secs(2);
-
-/// The connection is to be closed without an answer: how hyper is told to do that.
-#[derive(Debug)]
-struct Dropped;
-
-impl std::fmt::Display for Dropped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("connection dropped on purpose")
-    }
-}
-
-impl std::error::Error for Dropped {}
 
 impl Emulator {
     /// Serves on `listener` until `shutdown` resolves, then lets open requests finish.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let connections = GracefulShutdown::new();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut shutdown => break,
-            };
-            let Ok((stream, _)) = accepted else {
-                // A connection that broke while it waited, or no file descriptor left: the next may do.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                continue;
-            };
-            // Only speed is lost where it cannot be set.
-            let _ = stream.set_nodelay(true);
-            let emulator = self.clone();
-            let service = service_fn(move |request| emulator.clone().respond(request));
-            // SDKs keep idle connections for longer than hyper's 30 s for a request's head; closing one under
-            // them would look like a fault that nobody ordered.
-            let connection = hyper::server::conn::http1::Builder::new()
-                .header_read_timeout(None)
-                .serve_connection(TokioIo::new(stream), service);
-            let connection = connections.watch(connection);
-            tokio::spawn(async move {
-                // A client that goes away, or a fault that drops it, concerns nobody else.
-                let _ = connection.await;
-            });
-        }
-        drop(listener);
-        // Whoever is still busy after that is cut off.
-        let _ = tokio::time::timeout(DRAIN, connections.shutdown()).await;
-        Ok(())
+        self.serve_as(Server::default(), listener, shutdown).await
     }
 
-    async fn respond(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
-        let (head, body) = request.into_parts();
-        let reply = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(body) => self.handle(Request::from_parts(head, body.to_bytes())),
-            Err(_) => Reply::Response(refusal(&IamError::validation("Request body could not be read."))),
-        };
-        match reply {
-            Reply::Response(response) => Ok(response.map(Full::new)),
+    /// As [`serve`](Self::serve), in the manner of `server`.
+    pub async fn serve_as(
+        self,
+        server: Server,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        server.serve(self, listener, shutdown).await
+    }
+}
+
+impl Service for Emulator {
+    fn body_bytes_max(&self, _: &Parts) -> usize {
+        BODY_BYTES_MAX
+    }
+
+    async fn answer(&self, request: Request<Bytes>, _: SocketAddr) -> Option<Response<Bytes>> {
+        if let Some(refusal) = control::refuse_simple(&request) {
+            return Some(refusal);
+        }
+        match self.handle(request) {
+            Reply::Response(response) => Some(response),
             Reply::Delay(delay, response) => {
                 tokio::time::sleep(delay).await;
-                Ok(response.map(Full::new))
+                Some(response)
             }
-            Reply::Drop => Err(Dropped),
+            Reply::Drop => None,
         }
+    }
+
+    fn refuse(&self, refused: &Refusal, head: Option<Parts>) -> Response<Bytes> {
+        if head.is_some_and(|head| head.uri.path().starts_with(control::PREFIX)) {
+            return control::refuse(refused.status(), &refused.to_string());
+        }
+        refusal(&IamError::unread(refused))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -95,7 +70,7 @@ mod tests {
     use crate::emulator::Options;
     use crate::fault::{Effect, Fault};
 
-    const REQUEST: &str = "GET /?Action=GetRole&Version=2010-05-08&RoleName=AWSPCS-a HTTP/1.1\r\nHost: iam\r\n\
+    const REQUEST: &str = "GET /?Action=GetRole&Version=2010-05-08&RoleName=AWSPCS-a HTTP/1.1\r\nHost: localhost\r\n\
                            Authorization: AWS4-HMAC-SHA256 x\r\n\r\n";
 
     /// Sends `REQUEST` and returns what came back until the end of the answer or of the connection.

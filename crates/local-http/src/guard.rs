@@ -1,7 +1,8 @@
 //! Whether a request is one that this machine's own clients send: by the host it names, and by what a browser says of
 //! the page that made it. Nobody else sends Origin or Sec-Fetch-Site, so clients that are no browser pass.
 
-use http::{HeaderMap, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, Request, header, request::Parts};
 
 use crate::{Hosts, Refusal};
 
@@ -60,8 +61,14 @@ fn check_page(host: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the content type is JSON: what a page of another origin cannot send without asking first.
-pub fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a page of another origin could send this body without asking first: whatever says that it is JSON, or is
+/// nothing, is either asked for or sent with an Origin.
+pub fn is_simple(request: &Request<Bytes>) -> bool {
+    let says_nothing = request.body().is_empty() && !request.headers().contains_key(header::CONTENT_TYPE);
+    !says_nothing && !is_json(request.headers())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
     types.peek().is_some()
         && types.all(|value| {
@@ -147,14 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_json() {
-        let json = |types: &[&str]| {
-            let request = types.iter().fold(Request::get("/"), |request, one| {
+    fn only_json_and_nothing_is_not_simple() {
+        let simple = |types: &[&str], body: &'static str| {
+            let request = types.iter().fold(Request::post("/"), |request, one| {
                 request.header("content-type", *one)
             });
-            is_json(request.body(()).unwrap().headers())
+            is_simple(&request.body(Bytes::from_static(body.as_bytes())).unwrap())
         };
-        assert!(json(&["application/json"]) && json(&["Application/JSON ; charset=utf-8"]));
+        assert!(!simple(&["application/json"], "{}") && !simple(&["Application/JSON ; charset=utf-8"], "{}"));
+        assert!(!simple(&[], ""), "nothing");
+        assert!(simple(&["text/plain"], ""), "nothing, of a type");
         for types in [
             &[][..],
             &["text/plain"],
@@ -164,7 +173,7 @@ mod tests {
             &["application/json", "text/plain"],
             &[""],
         ] {
-            assert!(!json(types), "{types:?}");
+            assert!(simple(types, "{}"), "{types:?}");
         }
     }
 }

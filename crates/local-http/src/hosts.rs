@@ -3,13 +3,24 @@
 //! A page can have its own name pointed at 127.0.0.1 and is then same-origin with what listens here; the Host header
 //! still says that name. So names are known or refused. An address cannot be pointed anywhere.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
-/// The hosts that a request may name: `localhost` and all below it, loopback addresses, and what was added.
+/// The hosts that a request may name: `localhost` and all below it, the loopback addresses, and what was added.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     more: Arc<Vec<String>>,
-    addresses: bool,
+    addresses: Addresses,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Addresses {
+    #[default]
+    Usual,
+    And(IpAddr),
+    All,
 }
 
 impl Hosts {
@@ -27,10 +38,16 @@ impl Hosts {
         Ok(self)
     }
 
-    /// With every IP address, where other machines are meant to reach this one by its own.
+    /// With the address that is listened on. Where other machines reach it, with every address: this machine has some
+    /// that it does not know of, as containers do.
     #[must_use]
-    pub fn and_addresses(mut self) -> Hosts {
-        self.addresses = true;
+    pub(crate) fn on(mut self, listener: IpAddr) -> Hosts {
+        let listener = listener.to_canonical();
+        self.addresses = if listener.is_loopback() {
+            Addresses::And(listener)
+        } else {
+            Addresses::All
+        };
         self
     }
 
@@ -40,9 +57,14 @@ impl Hosts {
     }
 
     fn knows(&self, host: &str) -> bool {
-        if let Some(address) = address(host) {
-            let here = address.to_canonical().is_loopback();
-            if here || self.addresses {
+        if let Some(address) = address(host).map(|address| address.to_canonical()) {
+            let usual = address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST;
+            let bound = match self.addresses {
+                Addresses::Usual => false,
+                Addresses::And(listener) => address == listener,
+                Addresses::All => true,
+            };
+            if usual || bound {
                 return true;
             }
         }
@@ -102,7 +124,7 @@ fn address(host: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    const OURS: [&str; 14] = [
+    const OURS: [&str; 13] = [
         "localhost",
         "LOCALHOST:80",
         "localhost.",
@@ -110,7 +132,6 @@ mod tests {
         "a.b.localhost",
         "127.0.0.1",
         "127.0.0.1:65535",
-        "127.9.8.7:1",
         "[::1]",
         "[::1]:3004",
         "[0:0:0:0:0:0:0:1]",
@@ -156,7 +177,7 @@ mod tests {
         }
         for host in FOREIGN
             .into_iter()
-            .chain(["192.168.1.7:3000", "2130706433", "0x7f000001"])
+            .chain(["127.0.0.2", "192.168.1.7:3000", "2130706433", "0x7f000001"])
         {
             assert!(!hosts.admit(host), "{host}");
         }
@@ -199,11 +220,13 @@ mod tests {
 
     #[test]
     fn where_others_may_come_in_an_address_is_no_name_that_could_be_pointed_here() {
-        let hosts = Hosts::default().and_addresses();
+        let hosts = Hosts::default().on(Ipv4Addr::UNSPECIFIED.into());
         for host in ["192.168.1.7:3000", "[fe80::1]:3000", "0.0.0.0"] {
             assert!(hosts.admit(host), "{host}");
         }
         assert!(!hosts.admit("attacker.example"));
         assert!(!hosts.admit("192.168.1.7.nip.io"));
+        let hosts = Hosts::default().on(Ipv4Addr::new(127, 0, 0, 2).into());
+        assert!(hosts.admit("127.0.0.2:1") && hosts.admit("127.0.0.1") && !hosts.admit("127.0.0.3"));
     }
 }

@@ -19,7 +19,7 @@ use std::{borrow::Cow, fmt, future::Future, net::SocketAddr};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, request::Parts};
 
-pub use guard::is_json;
+pub use guard::is_simple;
 pub use hosts::Hosts;
 pub use server::{Limits, Server};
 pub use stop::{asked_to_stop, reachable};

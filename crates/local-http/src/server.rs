@@ -112,9 +112,7 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        if !listener.local_addr()?.ip().to_canonical().is_loopback() {
-            self.hosts = self.hosts.and_addresses();
-        }
+        self.hosts = self.hosts.on(listener.local_addr()?.ip());
         let room = Room::of(self.connections);
         let (stop, stopped) = watch::channel(false);
         let mut connections = JoinSet::new();

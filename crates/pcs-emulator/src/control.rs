@@ -28,10 +28,26 @@ const ROUTES: &str =
 type Refusal = (StatusCode, String);
 
 pub(crate) fn handle(emulator: &Emulator, request: &Request<Bytes>) -> Response<Bytes> {
-    let (status, body) = match route(emulator, request) {
-        Ok(body) => (StatusCode::OK, body),
-        Err((status, message)) => (status, json!({"message": message})),
-    };
+    match route(emulator, request) {
+        Ok(body) => answer(StatusCode::OK, &body),
+        Err((status, message)) => refuse(status, &message),
+    }
+}
+
+pub(crate) fn refuse(status: StatusCode, message: &str) -> Response<Bytes> {
+    answer(status, &json!({"message": message}))
+}
+
+/// The answer to an order that any web page could give.
+pub(crate) fn refuse_simple(request: &Request<Bytes>) -> Option<Response<Bytes>> {
+    let is_order = request.uri().path().starts_with(PREFIX) && request.method() != Method::GET;
+    (is_order && local_http::is_simple(request)).then(|| {
+        let message = "The control plane takes JSON; send it with `Content-Type: application/json`.";
+        refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    })
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
     response

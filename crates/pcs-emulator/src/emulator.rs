@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
+use local_http::{Refusal, Server};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
@@ -24,7 +25,7 @@ use crate::record::Record;
 use crate::state::{ErrorInfo, Kind, Region, World};
 use crate::store::Store;
 use crate::wire::{self, Caller, Reply};
-use crate::{control, lifecycle, server, tokens};
+use crate::{control, lifecycle, tokens};
 
 /// How many received calls are remembered; older ones are forgotten.
 const CALLS_MAX: usize = 10_000;
@@ -118,14 +119,18 @@ impl Emulator {
     }
 
     /// Answers a request whose body was too large to be read; it is a call like any other.
-    pub(crate) fn refuse_unread(&self, head: Parts) -> Reply {
-        let reply = self.refusal(&Error::TooLarge);
-        if head.uri.path().starts_with(control::PREFIX) {
-            return reply;
-        }
+    pub(crate) fn refuse_unread(&self, head: Parts) -> Response<Bytes> {
+        let refusal = wire::error_response(&Error::TooLarge, &self.inner.options);
         let request = Request::from_parts(head, Bytes::new());
         let caller = wire::caller(&request, &self.inner.options);
-        self.note(&mut self.lock(), &request, caller.ok(), None, None, reply)
+        let reply = Reply::Respond(refusal.clone());
+        let noted = self.note(&mut self.lock(), &request, caller.ok(), None, None, reply);
+        noted.into_response().unwrap_or(refusal)
+    }
+
+    /// Answers what is no request of PCS's, and no call.
+    pub(crate) fn refuse_unheard(&self, refused: &Refusal) -> Response<Bytes> {
+        wire::error_response(&Error::Unheard(refused.clone()), &self.inner.options)
     }
 
     /// Writes a call into the list of received ones and into the record.
@@ -149,7 +154,17 @@ impl Emulator {
 
     /// Serves HTTP/1.1 with keep-alive until `shutdown`; calls under way are then finished.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        server::serve(self, listener, shutdown).await
+        self.serve_as(Server::default(), listener, shutdown).await
+    }
+
+    /// As [`serve`](Self::serve), in the manner of `server`.
+    pub async fn serve_as(
+        self,
+        server: Server,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        server.serve(self, listener, shutdown).await
     }
 
     /// Every PCS call since the start or the last [`clear_calls`](Self::clear_calls); the last 10,000.

@@ -155,6 +155,8 @@ pub(crate) enum Error {
     UnrecognizedClient,
     InvalidSignature(String),
     TooLarge,
+    /// Refused before it was a request of PCS's.
+    Unheard(local_http::Refusal),
     NoSuchPath(String),
     /// Ordered by a test.
     Injected {
@@ -172,12 +174,18 @@ impl Error {
             Error::Validation(_) | Error::Invalid(_) => "ValidationException",
             Error::Conflict { .. } => "ConflictException",
             Error::NotFound { .. } => "ResourceNotFoundException",
-            Error::AccessDenied(_) => "AccessDeniedException",
+            Error::AccessDenied(_)
+            | Error::Unheard(local_http::Refusal::ForeignHost(_) | local_http::Refusal::ForeignPage(_)) => {
+                "AccessDeniedException"
+            }
             Error::QuotaExceeded { .. } => "ServiceQuotaExceededException",
             Error::Throttled => "ThrottlingException",
             Error::Internal(_) => "InternalServerException",
             Error::InvalidToken => "InvalidToken",
-            Error::Serialization(_) => "SerializationException",
+            Error::Serialization(_)
+            | Error::Unheard(local_http::Refusal::TooLarge { .. } | local_http::Refusal::Unreadable(_)) => {
+                "SerializationException"
+            }
             Error::UnknownOperation(_) | Error::NoSuchPath(_) => "UnknownOperationException",
             Error::MissingAuthenticationToken => "MissingAuthenticationToken",
             Error::IncompleteSignature(_) => "IncompleteSignature",
@@ -202,6 +210,7 @@ impl Error {
                 return StatusCode::FORBIDDEN;
             }
             Error::TooLarge => return StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Unheard(refused) => return refused.status(),
             Error::NoSuchPath(_) => return StatusCode::NOT_FOUND,
             Error::Injected { status, .. } => return *status,
             Error::Conflict { .. } => StatusCode::CONFLICT,
@@ -255,6 +264,7 @@ impl Error {
             | Error::UnrecognizedClient
             | Error::InvalidSignature(_)
             | Error::TooLarge
+            | Error::Unheard(_)
             | Error::NoSuchPath(_) => {}
             Error::Injected { code, subject, .. } => insert_modelled(&mut body, code, subject, words),
         }
@@ -287,6 +297,7 @@ impl Error {
             Error::InvalidToken => "The nextToken is not valid or has expired".to_owned(),
             Error::MissingAuthenticationToken => "Missing Authentication Token".to_owned(),
             Error::UnrecognizedClient => "The security token included in the request is invalid.".to_owned(),
+            Error::Unheard(refused) => refused.to_string(),
             Error::TooLarge => format!(
                 "The request body is larger than {} bytes",
                 crate::wire::BODY_BYTES_MAX

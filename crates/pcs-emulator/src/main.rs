@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
+use local_http::{Hosts, Server};
 use pcs_emulator::{
     ClosedRegion, Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses,
     InstanceProfiles, ListOrder, Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse,
@@ -25,6 +26,7 @@ Usage: pcs-emulator [OPTIONS]
 
   --port N                    port to listen on; 0 takes any free one [3001]
   --host ADDRESS              address to listen on [127.0.0.1]
+  --allow-host NAME           name under which others reach it, such as another container's; repeatable
   --data-dir DIR              keep the state in DIR over restarts [memory only]
   --transition-seconds N      how long CREATING and the like last [2]
   --account-id ID             account of access keys not named otherwise [123456789012]
@@ -78,6 +80,7 @@ Listens, then prints one line: READY {\"pcs\":\"http://127.0.0.1:3001\"}
 struct Arguments {
     host: IpAddr,
     port: u16,
+    hosts: Hosts,
     options: Options,
 }
 
@@ -101,6 +104,7 @@ fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let mut arguments = Arguments {
         host: IpAddr::from([127, 0, 0, 1]),
         port: 3001,
+        hosts: Hosts::default(),
         options: Options {
             record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
             ..Options::default()
@@ -117,6 +121,13 @@ fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
             "no-require-signature" => arguments.options.require_signature = false,
             "port" => arguments.port = parsed(&parser.value()?)?,
             "host" => arguments.host = parsed(&parser.value()?)?,
+            "allow-host" => {
+                let name = parser.value()?.string()?;
+                arguments.hosts = arguments
+                    .hosts
+                    .with([name])
+                    .map_err(|e| format!("--allow-host: {e}"))?;
+            }
             "instance-profile" => profiles.push(parser.value()?.string()?),
             _ => set_option(&mut arguments.options, &flag, &mut parser)?,
         }
@@ -264,22 +275,19 @@ fn run(arguments: Arguments) -> Result<(), String> {
         let address = (arguments.host, arguments.port);
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|e| format!("cannot listen: {e}"))?;
-        let address = listener.local_addr().map_err(|e| e.to_string())?;
+            .map_err(|e| format!("cannot listen on --host {} --port {}: {e}", address.0, address.1))?;
+        let address = local_http::reachable(listener.local_addr().map_err(|e| e.to_string())?);
         let mut stdout = io::stdout();
         writeln!(stdout, "READY {{\"pcs\":\"http://{address}\"}}")
             .and_then(|()| stdout.flush())
             .map_err(|e| e.to_string())?;
         emulator
-            .serve(listener, stop_signal())
+            .serve_as(
+                Server::default().hosts(arguments.hosts),
+                listener,
+                local_http::asked_to_stop(),
+            )
             .await
             .map_err(|e| e.to_string())
     })
-}
-
-async fn stop_signal() {
-    // Without a handler the signal's default ends the process, which the state on disk survives too.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

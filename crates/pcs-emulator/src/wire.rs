@@ -28,6 +28,13 @@ pub enum Reply {
 }
 
 impl Reply {
+    pub(crate) fn into_response(self) -> Option<Response<Bytes>> {
+        match self {
+            Reply::Respond(response) | Reply::RespondAfter(_, response) => Some(response),
+            Reply::Drop { .. } => None,
+        }
+    }
+
     /// The answer, unless there is none.
     pub(crate) fn response(&self) -> Option<&Response<Bytes>> {
         match self {

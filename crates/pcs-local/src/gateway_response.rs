@@ -81,6 +81,24 @@ impl Rejection {
         }
     }
 
+    /// In the words of who refuses it.
+    pub(crate) fn access_denied(message: &str) -> Self {
+        Self::new(ResponseType::AccessDenied, "AccessDeniedException", message)
+    }
+
+    pub(crate) fn bad_request() -> Self {
+        Self::default_4xx(400, "BadRequestException", "Bad Request")
+    }
+
+    pub(crate) fn uri_too_long() -> Self {
+        Self::default_4xx(414, "UriTooLongException", "URI Too Long")
+    }
+
+    pub(crate) fn headers_too_large() -> Self {
+        let (error_type, message) = ("RequestHeaderFieldsTooLarge", "Request Header Fields Too Large");
+        Self::default_4xx(431, error_type, message)
+    }
+
     /// Lambda refused the event. Error type and message as API Gateway was seen to give them.
     pub(crate) fn request_too_large() -> Self {
         Self::new(

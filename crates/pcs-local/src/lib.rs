@@ -9,6 +9,7 @@ pub mod api_gateway;
 mod audit_table;
 pub mod contract;
 pub mod credentials;
+mod dynamodb;
 pub mod gateway_response;
 mod page;
 pub mod proxy_event;

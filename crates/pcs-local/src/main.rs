@@ -1,8 +1,9 @@
 //! `cargo local`: the whole product on a laptop, without an AWS account.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use local_http::Hosts;
 use pcs_local::{
     seed,
     stack::{Options, Stack},
@@ -16,6 +17,12 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "pcs-local", version)]
 struct Arguments {
+    /// Address to listen on; in a container 0.0.0.0
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Name under which others reach it, such as another container's; repeatable
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
     /// Port of the API; 0 takes any free one
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -56,7 +63,16 @@ async fn main() -> ExitCode {
         eprintln!("--transition-seconds must be 0 or more");
         return ExitCode::FAILURE;
     };
+    let hosts = match Hosts::default().with(arguments.allowed_hosts) {
+        Ok(hosts) => hosts,
+        Err(error) => {
+            eprintln!("--allow-host: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let options = Options {
+        host: arguments.host,
+        hosts,
         gateway_port: arguments.port,
         pcs_port: arguments.pcs_port,
         iam_port: arguments.iam_port,
@@ -86,8 +102,7 @@ async fn run(stack: Stack) -> ExitCode {
     }
     eprintln!("What happens, live: {}/", stack.page);
     announce(&stack.ready_line());
-    // Without a signal handler the process ends all the same; state on disk does not depend on a clean end.
-    let _ = tokio::signal::ctrl_c().await;
+    local_http::asked_to_stop().await;
     stack.stop().await;
     ExitCode::SUCCESS
 }

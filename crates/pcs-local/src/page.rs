@@ -1,31 +1,28 @@
 //! The page to look at: the audit trail live, the story of one call, and the clusters with their states.
 //!
 //! It reads and never writes, and has no credentials to give away; what must not happen is that another site reads it
-//! through the person's browser. So the Host must be a loopback name (or a name that an attacker rebinds to 127.0.0.1
-//! would do), no other origin may read or frame an answer, and what callers wrote can only become text: the policy
-//! forbids every script but our own, and `require-trusted-types-for` every way to turn text into markup.
+//! through the person's browser. What `local_http` keeps from every port it keeps from this one; beyond that no other
+//! origin may frame an answer, and what callers wrote can only become text: the policy forbids every script but our own,
+//! and `require-trusted-types-for` every way to turn text into markup.
 
 mod events;
 
-use std::{future::Future, io, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use local_http::{Refusal, Service};
 use pcs_api::operations::Operation;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
-
-use crate::server;
 
 const HTML: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/page.css");
 const SCRIPT: &str = include_str!("../page/page.js");
 const ICON: &str = include_str!("../page/icon.svg");
 
+const BODY_BYTES_MAX: usize = 64 * 1024;
 const JSON_TYPE: &str = "application/json";
 const HEADERS: [(header::HeaderName, &str); 7] = [
     (
@@ -58,22 +55,32 @@ pub(crate) struct Page {
     pub(crate) pcs_elsewhere: Option<String>,
 }
 
-/// Serves the page until `shutdown`.
-pub(crate) async fn serve(
-    page: Page,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let page = Arc::new(page);
-    let answer = move |request: Request<Incoming>, _peer| {
-        let page = Arc::clone(&page);
-        async move {
-            page.respond(request.method(), request.uri(), request.headers())
-                .await
-        }
-    };
-    server::connections(listener, shutdown, answer).await
+impl Service for PagePort {
+    /// It takes no bodies; a small one is read, so that its sender reads the refusal.
+    fn body_bytes_max(&self, _: &Parts) -> usize {
+        BODY_BYTES_MAX
+    }
+
+    async fn answer(&self, request: Request<Bytes>, _: SocketAddr) -> Option<Response<Bytes>> {
+        let answer = if request.method() == Method::GET || request.method() == Method::HEAD {
+            self.0.answer(request.uri()).await
+        } else {
+            Answer::fault(StatusCode::METHOD_NOT_ALLOWED, "this page is only read")
+        };
+        Some(finished(answer, request.headers()))
+    }
+
+    fn refuse(&self, refusal: &Refusal, _: Option<Parts>) -> Response<Bytes> {
+        finished(
+            Answer::fault(refusal.status(), &refusal.to_string()),
+            &HeaderMap::new(),
+        )
+    }
 }
+
+/// The page on a port.
+#[derive(Clone)]
+pub(crate) struct PagePort(pub(crate) Arc<Page>);
 
 /// An answer before it has its headers.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,14 +116,6 @@ impl Answer {
 }
 
 impl Page {
-    async fn respond(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let answer = match refusal(method, uri, headers) {
-            Some(refusal) => refusal,
-            None => self.answer(uri).await,
-        };
-        finished(answer, headers)
-    }
-
     async fn answer(&self, uri: &Uri) -> Answer {
         match uri.path() {
             "/" => Answer::text("text/html; charset=utf-8", HTML),
@@ -141,50 +140,14 @@ impl Page {
     }
 }
 
-/// Why a request is not answered, whatever it asks for.
-fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Answer> {
-    if !is_loopback(uri, headers) {
-        let message = "the Host of the request is not a loopback name";
-        return Some(Answer::fault(StatusCode::MISDIRECTED_REQUEST, message));
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return Some(Answer::fault(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "this page is only read",
-        ));
-    }
-    None
-}
-
-/// Whether every name the request gives for this server is one that only this machine can mean; any port, so that a
-/// forwarded one works.
-fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = |authority: &str| {
-        let authority = authority.to_ascii_lowercase();
-        ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .filter_map(|name| authority.strip_prefix(name))
-            .any(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
-    };
-    host.to_str().is_ok_and(is_ours)
-        && uri
-            .authority()
-            .is_none_or(|authority| is_ours(authority.as_str()))
-}
-
 /// With the headers that every answer has. An answer that the page has already is not sent again.
-fn finished(answer: Answer, asked: &HeaderMap) -> Response<Full<Bytes>> {
+fn finished(answer: Answer, asked: &HeaderMap) -> Response<Bytes> {
     let tag = format!("\"{}\"", BASE64_STANDARD.encode(Sha256::digest(&answer.body)));
     let has_it = asked
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let is_known = answer.status == StatusCode::OK && has_it;
-    let mut response = Response::new(Full::from(if is_known { Bytes::new() } else { answer.body }));
+    let mut response = Response::new(if is_known { Bytes::new() } else { answer.body });
     *response.status_mut() = if is_known {
         StatusCode::NOT_MODIFIED
     } else {

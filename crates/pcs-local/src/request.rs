@@ -48,14 +48,14 @@ impl ReceivedRequest {
     pub fn from_parts(parts: &Parts, body: Bytes, source_ip: IpAddr) -> Result<Self, Rejection> {
         // Absolute-form targets are for proxies; their host would compete with the signed one.
         if parts.uri.authority().is_some() {
-            return Err(bad_request());
+            return Err(Rejection::bad_request());
         }
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let headers = parts
             .headers
             .iter()
             .map(|(name, value)| {
-                let value = std::str::from_utf8(value.as_bytes()).map_err(|_| bad_request())?;
+                let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Rejection::bad_request())?;
                 Ok((name.as_str().to_owned(), value.to_owned()))
             })
             .collect::<Result<_, Rejection>>()?;
@@ -109,11 +109,10 @@ impl ReceivedRequest {
         let values: usize = self.headers.iter().map(|(_, value)| value.len()).sum();
         let line = self.method.len() + self.target.len() + " HTTP/1.1 ".len();
         if self.target.len() > HEAD_BYTES_MAX {
-            return Err(Rejection::default_4xx(414, "UriTooLongException", "URI Too Long"));
+            return Err(Rejection::uri_too_long());
         }
         if line + values > HEAD_BYTES_MAX {
-            let (error_type, message) = ("RequestHeaderFieldsTooLarge", "Request Header Fields Too Large");
-            return Err(Rejection::default_4xx(431, error_type, message));
+            return Err(Rejection::headers_too_large());
         }
         Ok(())
     }
@@ -130,12 +129,8 @@ impl ReceivedRequest {
         if self.target.starts_with('/') && printable && !piped && has_sound_escapes(&self.target) {
             return Ok(());
         }
-        Err(bad_request())
+        Err(Rejection::bad_request())
     }
-}
-
-fn bad_request() -> Rejection {
-    Rejection::default_4xx(400, "BadRequestException", "Bad Request")
 }
 
 fn has_sound_escapes(target: &str) -> bool {

@@ -4,32 +4,22 @@
 //! runtime gives it.
 
 use std::{
-    convert::Infallible,
-    future::Future,
-    io,
     net::SocketAddr,
-    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use jiff::Timestamp;
 use lambda_http::aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings::Body};
 use lambda_runtime::{Context, LambdaEvent};
+use local_http::{Refusal, Service};
 use pcs_api::{
     gateway::Gateway,
     lambda::{self, Reply},
 };
 use serde_json::{Value, value::to_raw_value};
-use tokio::net::TcpListener;
 
 use crate::{
     api_gateway::ApiGateway,
@@ -47,8 +37,6 @@ const CONTRACT: &str = include_str!("../../../openapi/pcs-api.yaml");
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Lambda's quota: it refuses larger events with "Request must be smaller than 6291456 bytes".
 const EVENT_BYTES_END: usize = 6 * 1024 * 1024;
-/// A client that sends no complete request header within this time is not waited for.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// API Gateway and the function behind it.
 #[derive(Debug)]
@@ -79,19 +67,21 @@ impl Shell {
         })
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Bytes>, peer: SocketAddr) -> Response<Bytes> {
+        if is_simple(&request) {
+            let text = "A POST with a signed URL is taken with `Content-Type: application/json` alone, \
+                        so that no web page can send it.";
+            return self.rejected(&Rejection::access_denied(text), &uuid::Uuid::new_v4().to_string());
+        }
         let (parts, body) = request.into_parts();
-        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-            return rejected(&GatewayAnswer::content_length_exceeded(BODY_BYTES_MAX));
-        };
-        let received = ReceivedRequest::from_parts(&parts, body.to_bytes(), peer.ip());
+        let received = ReceivedRequest::from_parts(&parts, body, peer.ip());
         match self.front.admit(received, Timestamp::now()) {
             Err(answer) => rejected(&answer),
             Ok(event) => self.invoke(&event).await,
         }
     }
 
-    async fn invoke(&self, event: &Value) -> Response<Full<Bytes>> {
+    async fn invoke(&self, event: &Value) -> Response<Bytes> {
         let request_id = event
             .pointer("/requestContext/requestId")
             .and_then(Value::as_str)
@@ -131,7 +121,7 @@ impl Shell {
     }
 
     /// What API Gateway answers when the function gave nothing usable.
-    fn failed(&self, request_id: &str) -> Response<Full<Bytes>> {
+    fn failed(&self, request_id: &str) -> Response<Bytes> {
         let rejection = Rejection::new(
             ResponseType::IntegrationFailure,
             "InternalServerErrorException",
@@ -140,7 +130,7 @@ impl Shell {
         self.rejected(&rejection, request_id)
     }
 
-    fn rejected(&self, rejection: &Rejection, request_id: &str) -> Response<Full<Bytes>> {
+    fn rejected(&self, rejection: &Rejection, request_id: &str) -> Response<Bytes> {
         rejected(&self.front.contract.responses.render(rejection, request_id))
     }
 
@@ -152,60 +142,47 @@ impl Shell {
     }
 }
 
-/// Serves the API until `shutdown`; calls under way are then finished.
-pub async fn serve(
-    shell: Arc<Shell>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let answer = move |request, peer: SocketAddr| {
-        let shell = Arc::clone(&shell);
-        async move { shell.answer(request, peer).await }
-    };
-    connections(listener, shutdown, answer).await
+/// The API on a port.
+#[derive(Clone)]
+pub(crate) struct ApiPort(pub(crate) Arc<Shell>);
+
+impl Service for ApiPort {
+    fn body_bytes_max(&self, _: &Parts) -> usize {
+        BODY_BYTES_MAX
+    }
+
+    async fn answer(&self, request: Request<Bytes>, peer: SocketAddr) -> Option<Response<Bytes>> {
+        Some(self.0.answer(request, peer).await)
+    }
+
+    fn refuse(&self, refusal: &Refusal, _: Option<Parts>) -> Response<Bytes> {
+        let rejection = match refusal {
+            Refusal::TooLarge { most } => return rejected(&GatewayAnswer::content_length_exceeded(*most)),
+            Refusal::ForeignHost(text) | Refusal::ForeignPage(text) => Rejection::access_denied(text),
+            Refusal::Unreadable(StatusCode::URI_TOO_LONG) => Rejection::uri_too_long(),
+            Refusal::Unreadable(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+                Rejection::headers_too_large()
+            }
+            Refusal::Unreadable(_) => Rejection::bad_request(),
+        };
+        self.0.rejected(&rejection, &uuid::Uuid::new_v4().to_string())
+    }
 }
 
-/// Answers every request on every connection until `shutdown`; those under way are then finished.
-pub(crate) async fn connections<F, A>(
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-    answer: F,
-) -> io::Result<()>
-where
-    F: Fn(Request<Incoming>, SocketAddr) -> A + Clone + Send + 'static,
-    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    let mut shutdown = pin!(shutdown);
-    let connections = GracefulShutdown::new();
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => accepted?,
-            () = &mut shutdown => break,
-        };
-        stream.set_nodelay(true)?;
-        let answer = answer.clone();
-        let service = service_fn(move |request| {
-            let answering = answer(request, peer);
-            async move { Ok::<_, Infallible>(answering.await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
-            }
-        });
-    }
-    connections.shutdown().await;
-    Ok(())
+/// Whether any web page could have sent this: the example keys are known to everybody, and a signed URL needs no header
+/// that a browser would ask for first. Where a body says that it is JSON, the browser does ask.
+fn is_simple(request: &Request<Bytes>) -> bool {
+    let is_signed_url = !request.headers().contains_key(header::AUTHORIZATION)
+        && request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("X-Amz-Signature="));
+    is_signed_url && request.method() == Method::POST && local_http::is_simple(request)
 }
 
 /// API Gateway's own answer.
-fn rejected(answer: &GatewayAnswer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(answer.body.clone()));
+fn rejected(answer: &GatewayAnswer) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(answer.body.clone()));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in &answer.headers {
         if let Ok(value) = header::HeaderValue::from_str(value) {
@@ -216,14 +193,14 @@ fn rejected(answer: &GatewayAnswer) -> Response<Full<Bytes>> {
 }
 
 /// The function's answer; `None` when API Gateway could not use it.
-fn returned(answer: ApiGatewayProxyResponse, request_id: &str) -> Option<Response<Full<Bytes>>> {
+fn returned(answer: ApiGatewayProxyResponse, request_id: &str) -> Option<Response<Bytes>> {
     let body = match answer.body {
         None | Some(Body::Empty) => Bytes::new(),
         Some(Body::Text(text)) => Bytes::from(text),
         Some(Body::Binary(bytes)) => Bytes::from(bytes),
         Some(_) => return None,
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(u16::try_from(answer.status_code).ok()?).ok()?;
     *response.headers_mut() = answer.headers;
     response.headers_mut().extend(answer.multi_value_headers);

@@ -8,13 +8,14 @@ use std::{
     collections::BTreeMap,
     error::Error,
     fmt, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use dynoxide::Database;
+use local_http::{Hosts, Server};
 use pcs_api::{
     config::{Config, ConfigError},
     gateway::Gateway,
@@ -25,7 +26,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use crate::{
     audit_table,
     credentials::Credentials,
-    page::{self, Page},
+    dynamodb::Dynamodb,
+    page::{Page, PagePort},
     proxy_event::Api,
     schedule, seed, server,
 };
@@ -36,6 +38,10 @@ const REST_API_ID: &str = "a1b2c3d4e5";
 const STAGE: &str = "prod";
 const REGION: &str = "us-east-1";
 const AUDIT_TABLE: &str = "pcs-api-audit";
+/// Gateway, PCS, IAM, DynamoDB and the page.
+const PORTS: usize = 5;
+/// How long the end may take.
+const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// How long a stop waits for a sweep that is under way.
 const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
@@ -43,6 +49,10 @@ const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
 /// What the person who starts it may choose.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The hosts that requests may name.
+    pub hosts: Hosts,
     /// Ports; 0 takes any free one.
     pub gateway_port: u16,
     pub pcs_port: u16,
@@ -74,6 +84,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            host: Ipv4Addr::LOCALHOST.into(),
+            hosts: Hosts::default(),
             gateway_port: 0,
             pcs_port: 0,
             iam_port: 0,
@@ -97,7 +109,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub enum StartError {
     Config(ConfigError),
-    Port { port: u16, error: io::Error },
+    Port { address: SocketAddr, error: io::Error },
     DataDir { path: PathBuf, error: String },
     Credentials(String),
     Emulator(String),
@@ -121,10 +133,11 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Config(error) => write!(f, "{error}"),
-            StartError::Port { port, error } => {
+            StartError::Port { address, error } => {
+                let (host, port) = (address.ip(), address.port());
                 write!(
                     f,
-                    "port {port} of 127.0.0.1 cannot be used: {error}; choose another, or 0 for any free one"
+                    "port {port} of {host} cannot be used: {error}; choose another, or 0 for any free one"
                 )
             }
             StartError::DataDir { path, error } => write!(f, "the data folder `{}`: {error}", path.display()),
@@ -160,20 +173,25 @@ impl Stack {
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         let (stop_sweeps, mut sweeps) = (watch::Sender::new(false), JoinSet::new());
+        let server = Server::one_of(PORTS).hosts(options.hosts.clone());
 
-        let (iam_listener, iam) = listen(options.iam_port).await?;
+        let (iam_listener, iam) = listen(&options, options.iam_port).await?;
         let iam_emulator = iam_emulator(&options)?;
-        let serving = iam_emulator.clone().serve(iam_listener, until(stopped.clone()));
+        let serving = iam_emulator
+            .clone()
+            .serve_as(server.clone(), iam_listener, until(stopped.clone()));
         servers.spawn(async move { report("IAM", serving.await) });
 
-        let (pcs_listener, pcs) = listen(options.pcs_port).await?;
+        let (pcs_listener, pcs) = listen(&options, options.pcs_port).await?;
         let pcs_emulator = pcs_emulator(&options, &iam_emulator)?;
-        let serving = pcs_emulator.clone().serve(pcs_listener, until(stopped.clone()));
+        let serving = pcs_emulator
+            .clone()
+            .serve_as(server.clone(), pcs_listener, until(stopped.clone()));
         servers.spawn(async move { report("PCS", serving.await) });
 
         let dynamodb = match options.variables.get("AWS_ENDPOINT_URL_DYNAMODB") {
             Some(given) if !given.is_empty() => given.clone(),
-            Some(_) | None => embedded_dynamodb(&options, &mut servers, stopped.clone()).await?,
+            Some(_) | None => embedded_dynamodb(&options, &server, &mut servers, stopped.clone()).await?,
         };
 
         let endpoints = Endpoints {
@@ -185,15 +203,14 @@ impl Stack {
         let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
         audit_table::create(&dynamodb_client(&config), &config.audit.table).await?;
 
-        let (page_listener, page) = listen(options.page_port).await?;
-        let serving = page::serve(
-            looker(&config, &pcs, &pcs_emulator),
-            page_listener,
-            until(stopped.clone()),
-        );
+        let (page_listener, page) = listen(&options, options.page_port).await?;
+        let page_port = PagePort(Arc::new(looker(&config, &pcs, &pcs_emulator)));
+        let serving = server
+            .clone()
+            .serve(page_port, page_listener, until(stopped.clone()));
         servers.spawn(async move { report("the page", serving.await) });
 
-        let (listener, gateway) = listen(options.gateway_port).await?;
+        let (listener, gateway) = listen(&options, options.gateway_port).await?;
         let credentials = credentials(&options)?;
         let api = api(&config);
         let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
@@ -209,7 +226,7 @@ impl Stack {
                 until_stopped,
             ));
         }
-        let serving = server::serve(shell, listener, until(stopped));
+        let serving = server.serve(server::ApiPort(shell), listener, until(stopped));
         servers.spawn(async move { report("the gateway", serving.await) });
 
         Ok(Stack {
@@ -242,7 +259,7 @@ impl Stack {
         format!("READY {urls}")
     }
 
-    /// Stops all servers; calls under way end first.
+    /// Stops all servers; calls under way end first, if they do so in seconds.
     pub async fn stop(mut self) {
         // A sweep needs the servers; one that is cut off keeps the next from beginning for a while.
         let _ = self.stop_sweeps.send(true);
@@ -250,7 +267,9 @@ impl Stack {
         let _ = tokio::time::timeout(SWEEP_ENDS_IN, ending).await;
         // Only fails when every server is gone already.
         let _ = self.stop.send(true);
-        while self.servers.join_next().await.is_some() {}
+        let all = async { while self.servers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOP_MAX, all).await;
+        self.servers.shutdown().await;
     }
 }
 
@@ -405,21 +424,23 @@ fn dynamodb_client(config: &Config) -> aws_sdk_dynamodb::Client {
 /// Starts the DynamoDB that is part of this program, and returns where it listens.
 async fn embedded_dynamodb(
     options: &Options,
+    server: &Server,
     servers: &mut JoinSet<()>,
     stopped: watch::Receiver<bool>,
 ) -> Result<String, StartError> {
-    let (listener, url) = listen(options.dynamodb_port).await?;
-    let serving = dynoxide::server::serve_with_shutdown(listener, database(options)?, until(stopped));
+    let (listener, url) = listen(options, options.dynamodb_port).await?;
+    let dynamodb = Dynamodb::new(database(options)?, stopped.clone());
+    let serving = server.clone().serve(dynamodb, listener, until(stopped));
     servers.spawn(async move { report("DynamoDB", serving.await) });
     Ok(url)
 }
 
-async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
-    let fault = |error| StartError::Port { port, error };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+async fn listen(options: &Options, port: u16) -> Result<(TcpListener, String), StartError> {
+    let address = SocketAddr::from((options.host, port));
+    let fault = |error| StartError::Port { address, error };
     let listener = TcpListener::bind(address).await.map_err(fault)?;
-    let url = format!("http://{}", listener.local_addr().map_err(fault)?);
-    Ok((listener, url))
+    let reachable = local_http::reachable(listener.local_addr().map_err(fault)?);
+    Ok((listener, format!("http://{reachable}")))
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -203,7 +203,7 @@ fn a_connection_is_kept_until_the_shutdown() {
     let mut connection = TcpStream::connect(address).unwrap();
     for _ in 0..2 {
         connection
-            .write_all(b"GET /_control/calls HTTP/1.1\r\nHost: x\r\n\r\n")
+            .write_all(b"GET /_control/calls HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(br#"{"calls":[]}"#) {
