@@ -31,8 +31,10 @@ CODES_OF_STATUS = {
     "409": {"ConflictException"},
     "412": {"DryRunOperation"},
     "413": {"RequestTooLargeException"},
+    "414": {"ValidationException"},
     "415": {"UnsupportedMediaTypeException"},
     "429": {"ThrottlingException"},
+    "431": {"ValidationException"},
     "500": {"InternalServerException"},
     "502": {"BadGatewayException"},
     "503": {"ServiceUnavailableException", "AuditUnavailableException", "InstanceProfilePropagating"},
@@ -176,7 +178,7 @@ def test_every_operation_can_be_asked_for_in_the_audit_trail(contract):
 def test_every_operation_documents_its_errors(contract):
     for name, operation in by_id(contract).items():
         statuses = set(operation["responses"])
-        assert {"400", "403", "429", "500", "502", "503", "504"} <= statuses, name
+        assert {"400", "403", "414", "429", "431", "500", "502", "503", "504"} <= statuses, name
         assert ("412" in statuses) is operation["x-pcs-mutation"], name
         assert ({"413", "415"} <= statuses) is ("requestBody" in operation), name
         assert not statuses - set(CODES_OF_STATUS) - {ROUTES[name][2]}, name

@@ -5,6 +5,9 @@ use crate::credentials::{API_USER_ROLE, Identity};
 use crate::gateway_response::{Rejection, ResponseType};
 use crate::proxy_event::Api;
 
+/// "Amazon API Gateway quotas": where calls are authorized, the ARN of method and path may not be longer.
+const METHOD_ARN_BYTES_MAX: usize = 1600;
+
 /// Who may pass.
 #[derive(Clone, Debug)]
 pub struct ResourcePolicy {
@@ -21,13 +24,16 @@ impl ResourcePolicy {
 
     /// Whether `identity` may invoke `method` on `path` (raw, with its leading slash) of `api`.
     pub fn check(&self, identity: &Identity, api: &Api, method: &str, path: &str) -> Result<(), Rejection> {
+        let method_arn = masked_method_arn(api, method, path);
+        if method_arn.len() > METHOD_ARN_BYTES_MAX {
+            return Err(Rejection::uri_too_long());
+        }
         if identity.principal_arn() == self.allowed_principal_arn {
             return Ok(());
         }
         let message = format!(
-            "User: {} is not authorized to perform: execute-api:Invoke on resource: {} with an explicit deny",
+            "User: {} is not authorized to perform: execute-api:Invoke on resource: {method_arn} with an explicit deny",
             identity.arn,
-            masked_method_arn(api, method, path)
         );
         Err(Rejection::new(
             ResponseType::AccessDenied,
@@ -77,6 +83,21 @@ mod tests {
              execute-api:Invoke on resource: \
              arn:aws:execute-api:us-east-1:********9012:a1b2c3d4e5/prod/GET/v1/clusters with an explicit deny"
         );
+    }
+
+    #[test]
+    fn a_path_that_makes_too_long_an_arn_is_answered_as_too_long_a_url() {
+        let credentials = Credentials::built_in("123456789012");
+        let identity = &credentials.get("AKIAIOSFODNN7EXAMPLE").unwrap().identity;
+        let api = Api::local("us-east-1");
+        let policy = ResourcePolicy::api_user_role(&api.account_id);
+        let before = masked_method_arn(&api, "GET", "").len();
+        let path = format!("/{}", "x".repeat(METHOD_ARN_BYTES_MAX - before - 1));
+        assert_eq!(policy.check(identity, &api, "GET", &path), Ok(()));
+        let rejection = policy
+            .check(identity, &api, "GET", &format!("{path}x"))
+            .unwrap_err();
+        assert_eq!(rejection.status(), 414);
     }
 
     #[test]
