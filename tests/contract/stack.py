@@ -126,7 +126,7 @@ class Stack:
         assert line.startswith("READY "), f"{shlex.join(command)} printed {line!r}"
         ready = json.loads(line.removeprefix("READY "))
         self.url, self.pcs, self.dynamodb = ready["gateway"], ready["pcs"], ready["dynamodb"]
-        self.page = ready["page"]
+        self.page, self.iam = ready["page"], ready["iam"]
         self.trail = trail.Trail(self.dynamodb)
         for recorder, name in zip(self.recorders, ("pcs", "iam")):
             recorder.target = ready[name].removeprefix("http://")

@@ -164,9 +164,8 @@ fn failed(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
     let body = json!({"__type": code, "message": message});
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.0"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use dynoxide::Database;
-use local_http::{Hosts, Server};
+use local_http::{Hosts, Limits, Server};
 use pcs_api::{
     config::{Config, ConfigError},
     gateway::Gateway,
@@ -53,6 +53,8 @@ pub struct Options {
     pub host: IpAddr,
     /// The hosts that requests may name.
     pub hosts: Hosts,
+    /// How long clients may take, on every port.
+    pub limits: Limits,
     /// Ports; 0 takes any free one.
     pub gateway_port: u16,
     pub pcs_port: u16,
@@ -86,6 +88,7 @@ impl Default for Options {
         Options {
             host: Ipv4Addr::LOCALHOST.into(),
             hosts: Hosts::default(),
+            limits: Limits::default(),
             gateway_port: 0,
             pcs_port: 0,
             iam_port: 0,
@@ -173,7 +176,9 @@ impl Stack {
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         let (stop_sweeps, mut sweeps) = (watch::Sender::new(false), JoinSet::new());
-        let server = Server::one_of(PORTS).hosts(options.hosts.clone());
+        let server = Server::one_of(PORTS)
+            .hosts(options.hosts.clone())
+            .limits(options.limits);
 
         let (iam_listener, iam) = listen(&options, options.iam_port).await?;
         let iam_emulator = iam_emulator(&options)?;
@@ -453,3 +458,6 @@ fn report<E: fmt::Display>(part: &str, ended: Result<(), E>) {
         tracing::error!(part, %error, "a server ended");
     }
 }
+
+#[cfg(test)]
+mod tests;
