@@ -104,38 +104,35 @@ impl Filter {
         Ok(Page { events, next: None })
     }
 
-    /// Partitions that are read side by side, newest group first.
-    fn groups(&self, high: &str) -> Vec<Group> {
+    /// Partitions that are read side by side, newest group first. Each is made when it is its turn: a range may have
+    /// millions of hours, and whoever asks has a deadline.
+    fn groups(&self, high: &str) -> Box<dyn Iterator<Item = Group> + Send + '_> {
         let newest = high
             .split('#')
             .next()
             .and_then(|time| time.parse().ok())
             .map_or(self.to, |time: Timestamp| time.min(self.to));
         match &self.source {
-            Source::Time => hours(self.from, newest)
-                .map(|hour| Group {
-                    index: "byTime",
-                    keys: (0..TIME_SHARDS).map(|shard| row::time_key(hour, shard)).collect(),
-                    from: hour,
-                })
-                .collect(),
-            Source::Principal(id) => months(self.from, newest)
-                .map(|(month, from)| Group {
-                    index: "byPrincipal",
-                    keys: vec![row::principal_key(id, &month)],
-                    from,
-                })
-                .collect(),
-            Source::Cluster(names) => vec![Group {
+            Source::Time => Box::new(hours(self.from, newest).map(|hour| Group {
+                index: "byTime",
+                keys: (0..TIME_SHARDS).map(|shard| row::time_key(hour, shard)).collect(),
+                from: hour,
+            })),
+            Source::Principal(id) => Box::new(months(self.from, newest).map(|(month, from)| Group {
+                index: "byPrincipal",
+                keys: vec![row::principal_key(id, &month)],
+                from,
+            })),
+            Source::Cluster(names) => Box::new(std::iter::once(Group {
                 index: "byResource",
                 keys: names.iter().map(|name| row::resource_key(name)).collect(),
                 from: self.from,
-            }],
-            Source::Request(id) => vec![Group {
+            })),
+            Source::Request(id) => Box::new(std::iter::once(Group {
                 index: "byRequest",
                 keys: vec![row::request_key(id)],
                 from: self.from,
-            }],
+            })),
         }
     }
 
@@ -347,6 +344,39 @@ mod tests {
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    /// From the first moment there is to the last: 156 million hours, of which none is made before its turn. As a
+    /// list they are gigabytes.
+    #[test]
+    fn hours_of_a_range_are_made_one_by_one() {
+        for source in [
+            Source::Time,
+            Source::Principal("AROADBQP57FF2AEXAMPLE".to_owned()),
+        ] {
+            let filter = Filter {
+                source,
+                from: Timestamp::MIN,
+                to: Timestamp::MAX,
+                operation: None,
+                decision: None,
+                region: None,
+            };
+            let mut groups = filter.groups("2026-11-30T22:59:59.999Z#01M7XY1Y221RVD2NKVD6WEQ328");
+            let newest = groups.next().unwrap();
+            assert_eq!(
+                newest
+                    .keys
+                    .first()
+                    .and_then(|key| key.split('#').rfind(|part| part.starts_with("2026"))),
+                Some(if newest.index == "byTime" {
+                    "2026-11-30T22"
+                } else {
+                    "2026-11"
+                })
+            );
+            assert_eq!(groups.size_hint().0, 0, "nothing of it is there yet");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     cursor::{Cursor, CursorKey},
     query::{Filter, RANGE_MAX, Source, TIME_RANGE_MAX},
 };
-use crate::{error::FieldError, principal::Principal};
+use crate::{contract, error::FieldError, operations::Operation, principal::Principal, validate};
 
 const DEFAULT_RANGE: SignedDuration = SignedDuration::from_hours(24);
 const DEFAULT_RESULTS: u64 = 50;
@@ -75,6 +75,19 @@ impl Question {
         };
         key.seal(&cursor, &self.context)
     }
+}
+
+/// What is wrong with the value of a parameter of `ListAuditEvents` by itself, for who asks the table without the API.
+pub fn fault(parameter: &str, value: &str) -> Option<String> {
+    let parameters = contract::route(Operation::ListAuditEvents).parameters;
+    let schema = parameters.iter().find(|known| known.name == parameter)?.schema;
+    let value = match schema {
+        contract::Schema::Array { .. } => Value::from(vec![value]),
+        _ => value.into(),
+    };
+    let mut errors = Vec::new();
+    validate::check(&value, schema, "", &mut errors);
+    errors.pop().map(|error| error.message)
 }
 
 /// The caller and every parameter but those that change from page to page.
@@ -193,7 +206,6 @@ fn text<'a>(input: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{contract, operations::Operation, validate};
 
     fn passes_the_contract(text: &str) -> bool {
         let parameters = contract::route(Operation::ListAuditEvents).parameters;
@@ -201,6 +213,19 @@ mod tests {
         let mut errors = Vec::new();
         validate::check(&text.into(), parameter.unwrap().schema, "startTime", &mut errors);
         errors.is_empty()
+    }
+
+    #[test]
+    fn a_value_that_could_find_nothing_has_a_fault() {
+        let told = fault("operation", "CreateClusters").unwrap();
+        assert!(told.ends_with("(did you mean CreateCluster?)"), "{told}");
+        let told = fault("principalId", "portal").unwrap();
+        assert!(told.contains("AROA") && told.contains("ACCOUNT:NAME"), "{told}");
+        assert_eq!(fault("principalId", "AROADBQP57FF2AEXAMPLE"), None);
+        assert_eq!(fault("operation", "Sweep"), None);
+        assert_eq!(fault("clusterIdentifier", "demo-cluster"), None);
+        assert!(fault("clusterIdentifier", "demo cluster").is_some());
+        assert!(fault("decision", "allow").is_some());
     }
 
     /// The forms are those of RFC 3339, of Python's `%z`, of Rust's `DateTime::to_string`, of Postgres; and what form

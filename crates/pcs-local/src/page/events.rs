@@ -1,12 +1,13 @@
 //! `/api/events`: the calls on record, newest first, and all rows of one.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
     event,
     query::{self, Filter, QueryError, Source, TIME_RANGE_MAX},
+    question,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -75,6 +76,14 @@ fn is_event_id(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(is_letter)
 }
 
+/// A value that the API takes too; no call has another.
+fn choice(name: &str, value: Cow<'_, str>) -> Result<String, String> {
+    match question::fault(name, &value) {
+        Some(fault) => Err(format!("`{name}` {fault}")),
+        None => Ok(value.into_owned()),
+    }
+}
+
 impl Asked {
     fn read(query: &str) -> Result<Asked, String> {
         let mut asked = Asked::default();
@@ -90,8 +99,8 @@ impl Asked {
                     let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
                     asked.limit.replace(limit.ok_or_else(wrong)?).is_none()
                 }
-                "decision" => asked.decision.replace(value.into_owned()).is_none(),
-                "operation" => asked.operation.replace(value.into_owned()).is_none(),
+                "decision" => asked.decision.replace(choice(&name, value)?).is_none(),
+                "operation" => asked.operation.replace(choice(&name, value)?).is_none(),
                 _ => return Err(format!("there is no parameter `{name}`")),
             };
             if !is_first {
@@ -134,9 +143,8 @@ impl Page {
         let high = asked.before.as_ref().map_or(to, |before| before.time.min(to));
         // No call is older than the table, and a longer way back is asked for in pieces.
         let oldest = later(self.began(now).await, -CLOCK_SLACK);
-        let from = asked
-            .after
-            .unwrap_or_else(|| later(high, -TIME_RANGE_MAX).max(oldest));
+        let wanted = asked.after.map_or(oldest, |after| after.max(oldest));
+        let from = later(high, -TIME_RANGE_MAX).max(wanted);
         let filter = Filter {
             source: Source::Time,
             from,
@@ -153,11 +161,7 @@ impl Page {
             .await;
         let (events, next) = match page {
             Ok(page) => {
-                let rest = asked
-                    .after
-                    .is_none()
-                    .then_some(from)
-                    .filter(|from| *from > oldest);
+                let rest = Some(from).filter(|from| *from > wanted);
                 (page.events, page.next.or_else(|| rest.map(moment)))
             }
             Err(QueryError::OutOfTime { reached }) => (Vec::new(), Some(moment(reached))),

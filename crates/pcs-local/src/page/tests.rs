@@ -282,6 +282,37 @@ async fn calls_are_listed_newest_first_and_in_pages() {
     stack.stop().await;
 }
 
+/// No call is older than the table, so that two thousand years cost no more than the hours since it was made.
+#[tokio::test]
+async fn a_range_costs_no_more_than_the_table_can_hold() {
+    let stack = start().await;
+    let event_id = put(&stack, 1, &[]).await;
+    for (query, expected) in [
+        ("after=0001-01-01T00:00:00Z", vec![event_id.clone()]),
+        ("after=-009999-01-02T02:00:00Z", vec![event_id.clone()]),
+        (
+            "after=0001-01-01T00:00:00Z&before=9999-12-30T22:00:00Z",
+            vec![event_id.clone()],
+        ),
+        ("before=0001-01-01T00:00:00Z", vec![]),
+        ("before=-009999-01-02T02:00:00Z", vec![]),
+        ("after=9999-12-30T22:00:00Z", vec![]),
+    ] {
+        // Several at once, as the page in several windows.
+        let target = format!("/api/events?{query}");
+        let (told, other) = tokio::join!(get(&stack, &target), get(&stack, &target));
+        for told in [told, other] {
+            assert_eq!(told.status, 200, "{query}: {}", told.body);
+            assert_eq!(
+                (ids(&told), &told.json()["next"]),
+                (expected.clone(), &Value::Null),
+                "{query}"
+            );
+        }
+    }
+    stack.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_a_question_is_refused() {
     let stack = start().await;
@@ -294,6 +325,8 @@ async fn what_is_not_a_question_is_refused() {
         "before=2026-11-21T13:00:00Z%23SWEEP",
         "after=",
         "table=other",
+        "operation=CreateClusters",
+        "decision=allow",
     ] {
         let told = get(&stack, &format!("/api/events?{query}")).await;
         assert_eq!(told.status, 400, "{query}: {}", told.body);
