@@ -77,13 +77,14 @@ impl Question {
     }
 }
 
-/// What is wrong with the value of a parameter of `ListAuditEvents` by itself, for who asks the table without the API.
-pub fn fault(parameter: &str, value: &str) -> Option<String> {
-    let parameters = contract::route(Operation::ListAuditEvents).parameters;
+/// What is wrong with the value of a parameter by itself, for who asks the table without the API.
+pub fn fault(operation: Operation, parameter: &str, value: &str) -> Option<String> {
+    let parameters = contract::route(operation).parameters;
     let schema = parameters.iter().find(|known| known.name == parameter)?.schema;
-    let value = match schema {
-        contract::Schema::Array { .. } => Value::from(vec![value]),
-        _ => value.into(),
+    let value = if matches!(schema, contract::Schema::Array { .. }) {
+        Value::from(vec![value])
+    } else {
+        value.into()
     };
     let mut errors = Vec::new();
     validate::check(&value, schema, "", &mut errors);
@@ -217,6 +218,7 @@ mod tests {
 
     #[test]
     fn a_value_that_could_find_nothing_has_a_fault() {
+        let fault = |parameter, value| fault(Operation::ListAuditEvents, parameter, value);
         let told = fault("operation", "CreateClusters").unwrap();
         assert!(told.ends_with("(did you mean CreateCluster?)"), "{told}");
         let told = fault("principalId", "portal").unwrap();

@@ -32,15 +32,18 @@ pub async fn raw(client: &Client, table: &str, stretch: Stretch, output: &mut Ou
     let heading = Heading {
         table: table.to_owned(),
         begun: Timestamp::now(),
+        ends: true,
         from,
         to,
     };
     output.line(&heading.line())?;
     let mut progress = Progress::begin("rows exported");
+    let mut rows = 0;
     match stretch {
         Stretch::Whole => {
             scan::rows(client, table, |row| {
                 progress.step();
+                rows += 1;
                 Ok(output.line(&file::line(row))?)
             })
             .await?;
@@ -51,6 +54,7 @@ pub async fn raw(client: &Client, table: &str, stretch: Stretch, output: &mut Ou
                     for sk in sks {
                         if let Some(row) = scan::get(client, table, &pk, &sk).await? {
                             progress.step();
+                            rows += 1;
                             output.line(&file::line(row))?;
                         }
                     }
@@ -58,6 +62,7 @@ pub async fn raw(client: &Client, table: &str, stretch: Stretch, output: &mut Ou
             }
         }
     }
+    output.line(&file::end(rows))?;
     progress.end();
     Ok(())
 }

@@ -1,12 +1,8 @@
-//! A call as one line, and a call's rows as a story.
+//! A call as one line.
 
-use pcs_api::audit::{chain::Item, event};
-use serde_json::Value;
+use pcs_api::audit::chain::Item;
 
-use crate::{
-    plain,
-    text::{column, printable},
-};
+use crate::{plain, text::column};
 
 /// Time, decision, status, caller, operation, Region, what it is about, event id; `-` for what is not known.
 pub fn call(row: &Item) -> String {
@@ -53,40 +49,6 @@ fn about(row: &Item) -> Option<String> {
     }
 }
 
-/// Every row of a call with its attributes, a line each.
-pub fn story(rows: &[Item]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for row in rows {
-        lines.push(plain::text(row, "sk").map(printable).unwrap_or_default());
-        for (name, value) in event::row(row) {
-            attribute(&name, &value, 1, &mut lines);
-        }
-    }
-    lines
-}
-
-fn attribute(name: &str, value: &Value, depth: usize, lines: &mut Vec<String>) {
-    let indent = "  ".repeat(depth);
-    let name = printable(name);
-    match value {
-        Value::Object(members) if !members.is_empty() => {
-            lines.push(format!("{indent}{name}:"));
-            for (name, value) in members {
-                attribute(name, value, depth + 1, lines);
-            }
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            for (place, item) in items.iter().enumerate() {
-                attribute(&format!("{name} {}", place + 1), item, depth, lines);
-            }
-        }
-        Value::String(text) => lines.push(format!("{indent}{name}: {}", printable(text))),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            lines.push(format!("{indent}{name}: {}", printable(&value.to_string())));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
@@ -127,15 +89,5 @@ mod tests {
              CreateCluster us-east-1 demo/q\\u{20}u 01K9"
         );
         assert_eq!(call(&Item::new()), "- -       -    - - - - -");
-    }
-
-    #[test]
-    fn a_story_has_no_line_that_a_value_made() {
-        let told = story(&[row()]);
-        assert!(
-            told.contains(&"    arn: arn:aws:sts::1:assumed-role/R/a\\u{a}2026 ALLOW".to_owned()),
-            "{told:?}"
-        );
-        assert!(told.iter().all(|line| !line.contains('\n')));
     }
 }

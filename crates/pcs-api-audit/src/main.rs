@@ -2,9 +2,14 @@
 
 mod arguments;
 
-use std::{fs::File, io::BufReader, path::Path, process::ExitCode};
+use std::{
+    fs::File,
+    io::{BufReader, Read, Write},
+    path::Path,
+    process::ExitCode,
+};
 
-use arguments::{Arguments, Command, Export, Place, Query, Show, Table, Tail, Verify};
+use arguments::{Arguments, Command, Export, Place, Query, Show, Tail, Verify};
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
@@ -12,13 +17,13 @@ use pcs_api::audit::{
     query::{self, Filter, Source},
 };
 use pcs_api_audit::{
-    connect::Access,
+    connect::{Access, Connected},
     export::{self, Stretch},
     failure::Failure,
     file, lines,
     output::Output,
     progress::Progress,
-    scan, tail,
+    range, scan, story, tail,
     verify::{Finding, PublicKey, Rules, Summary, Verifier},
 };
 use serde_json::{Value, json};
@@ -26,6 +31,10 @@ use serde_json::{Value, json};
 /// Status of a check that found something, and of one that could not be made.
 const NOT_WHOLE: u8 = 1;
 const FAILED: u8 = 2;
+/// No PEM of a key on P-256 is longer.
+const KEY_BYTES_MAX: u64 = 64 * 1024;
+/// As the API.
+const CLUSTERS_MAX: usize = 4;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -40,13 +49,19 @@ async fn main() -> ExitCode {
         Ok(status) => status,
         Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("pcs-api-audit: {failure}");
+            // Whoever closed standard error wants no word of it.
+            let _ = writeln!(std::io::stderr(), "pcs-api-audit: {failure}");
             ExitCode::from(FAILED)
         }
     }
 }
 
 async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
+    if arguments.signed_from.is_some_and(|from| from > Timestamp::now()) {
+        let message =
+            "--signed-from is in the future, so that no digest would have to be signed; give an earlier hour";
+        return Err(Failure::Input(message.to_owned()));
+    }
     let rules = Rules {
         as_of: arguments.as_of,
         settled: None,
@@ -59,12 +74,12 @@ async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
         json: arguments.json,
         is_reader_gone: false,
     };
-    let summary = match (arguments.file, arguments.table) {
-        (Some(path), _) => verify_file(&path, rules, &mut report)?,
-        (None, table) => {
-            let client = arguments.place.connect().await?;
-            verify_table(&client, &table.unwrap_or_default(), rules, &mut report).await?
-        }
+    let summary = if let Some(path) = arguments.file {
+        verify_file(&path, rules, &mut report)?
+    } else {
+        let connected = arguments.place.connect().await?;
+        let checked = verify_table(&connected.client, &connected.table, rules, &mut report).await;
+        explained(&connected, checked).await?
     };
     report.summary(&summary);
     Ok(if summary.is_whole() {
@@ -76,9 +91,21 @@ async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
 
 fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::Input(format!("`{name}` could not be read: {error}")))?;
+    let unreadable = |error| Failure::Input(format!("`{name}` could not be read: {error}"));
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(KEY_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     PublicKey::read(&text).map_err(|fault| Failure::Input(format!("`{name}` {fault}")))
+}
+
+/// What was done with a table, or why it could not be.
+async fn explained<T>(connected: &Connected, result: Result<T, Failure>) -> Result<T, Failure> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(failure) => Err(connected.explained(failure).await),
+    }
 }
 
 async fn verify_table(
@@ -115,7 +142,7 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
     };
     let verifier = Verifier::new(rules, |finding| report.finding(&finding));
     let mut both = (verifier, Progress::begin("rows read"));
-    file::read(
+    let cut = file::read(
         BufReader::new(file),
         &mut both,
         |(verifier, _), heading| {
@@ -131,8 +158,11 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
             verifier.add(&row);
         },
     )?;
-    let (verifier, progress) = both;
+    let (mut verifier, progress) = both;
     progress.end();
+    if let Some(message) = cut {
+        verifier.cut_off(message);
+    }
     Ok(verifier.finish())
 }
 
@@ -171,54 +201,76 @@ impl Report {
 }
 
 async fn tail_calls(arguments: Tail) -> Result<ExitCode, Failure> {
-    let Table { table, place } = arguments.table;
-    let client = place.connect().await?;
+    // As far as it reads: clocks differ.
+    range::check(
+        &Source::Time,
+        arguments.since,
+        Timestamp::now() + SignedDuration::from_secs(60),
+    )?;
+    let connected = arguments.place.connect().await?;
     let mut output = Output::open(None)?;
-    tail::run(&client, &table, arguments.since, arguments.follow, &mut output).await?;
+    let (client, table) = (&connected.client, &connected.table);
+    let told = tail::run(client, table, arguments.since, arguments.follow, &mut output).await;
+    explained(&connected, told).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn query_calls(arguments: Query) -> Result<ExitCode, Failure> {
-    let Table { table, place } = arguments.table;
-    let source = match (arguments.principal, arguments.request_id) {
-        (Some(id), _) => Source::Principal(id),
-        (None, Some(id)) => Source::Request(id),
-        (None, None) if arguments.cluster.is_empty() => Source::Time,
-        (None, None) => Source::Cluster(arguments.cluster),
-    };
-    let filter = Filter {
-        source,
-        from: arguments.from,
-        to: arguments
-            .to
-            .unwrap_or_else(|| Timestamp::now() + SignedDuration::from_secs(60)),
-        operation: arguments.operation,
-        decision: arguments.decision.map(|decision| decision.to_uppercase()),
-        region: arguments.of_region,
-    };
-    let client = place.connect().await?;
+    let filter = filter(&arguments)?;
+    range::check(&filter.source, filter.from, filter.to)?;
+    let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
+    let connected = arguments.place.connect().await?;
     let mut output = Output::open(None)?;
-    tail::calls(&client, &table, &filter, arguments.limit, |call| {
+    let told = tail::calls(&connected.client, &connected.table, &filter, limit, |call| {
         let line = if arguments.json {
             Value::Object(event::summary(&call)).to_string()
         } else {
             lines::call(&call)
         };
         Ok(output.line(&line)?)
-    })
-    .await?;
+    });
+    explained(&connected, told.await).await?;
     output.end()?;
     Ok(ExitCode::SUCCESS)
 }
 
+fn filter(arguments: &Query) -> Result<Filter, Failure> {
+    if arguments.cluster.len() > CLUSTERS_MAX {
+        let message = format!(
+            "--cluster is there {} times; give at most {CLUSTERS_MAX}",
+            arguments.cluster.len()
+        );
+        return Err(Failure::Input(message));
+    }
+    let source = match (&arguments.principal, &arguments.request_id) {
+        (Some(id), _) => Source::Principal(id.clone()),
+        (None, Some(id)) => Source::Request(id.clone()),
+        (None, None) if arguments.cluster.is_empty() => Source::Time,
+        (None, None) => Source::Cluster(arguments.cluster.clone()),
+    };
+    Ok(Filter {
+        source,
+        from: arguments.from,
+        to: arguments
+            .to
+            .unwrap_or_else(|| Timestamp::now() + SignedDuration::from_secs(60)),
+        operation: arguments.operation.clone(),
+        decision: arguments
+            .decision
+            .as_ref()
+            .map(|decision| decision.to_uppercase()),
+        region: arguments.of_region.clone(),
+    })
+}
+
 async fn show(arguments: Show) -> Result<ExitCode, Failure> {
-    let Table { table, place } = arguments.table;
-    let client = place.connect().await?;
-    let rows = query::rows(&client, &table, &arguments.event_id).await?;
+    let connected = arguments.place.connect().await?;
+    let rows = query::rows(&connected.client, &connected.table, &arguments.event_id).await;
+    let rows = explained(&connected, rows.map_err(Failure::from)).await?;
     if rows.is_empty() {
         return Err(Failure::Input(format!(
-            "there is no call `{}`, or it has expired",
-            arguments.event_id
+            "there is no call `{}` in `{}`, or it has expired",
+            arguments.event_id, connected.table
         )));
     }
     let mut output = Output::open(None)?;
@@ -227,7 +279,7 @@ async fn show(arguments: Show) -> Result<ExitCode, Failure> {
             .map(|row| Value::Object(event::row(row)).to_string())
             .collect()
     } else {
-        lines::story(&rows)
+        story::lines(&rows)
     };
     for line in told {
         output.line(&line)?;
@@ -237,24 +289,31 @@ async fn show(arguments: Show) -> Result<ExitCode, Failure> {
 }
 
 async fn export_calls(arguments: Export) -> Result<ExitCode, Failure> {
-    let Table { table, place } = arguments.table;
-    let client = place.connect().await?;
-    let stretch = arguments.from.map_or(Stretch::Whole, |from| {
-        Stretch::Between(from, arguments.to.unwrap_or_else(Timestamp::now))
-    });
+    let stretch = match arguments.from {
+        None => Stretch::Whole,
+        Some(from) => {
+            let to = arguments.to.unwrap_or_else(Timestamp::now);
+            range::check(&Source::Time, from, to)?;
+            Stretch::Between(from, to)
+        }
+    };
+    let connected = arguments.place.connect().await?;
+    let (client, table) = (&connected.client, &connected.table);
     let mut output = Output::open(arguments.output.as_deref())?;
-    if arguments.raw {
-        export::raw(&client, &table, stretch, &mut output).await?;
+    let done = if arguments.raw {
+        export::raw(client, table, stretch, &mut output).await
     } else {
-        export::records(&client, &table, stretch, &mut output).await?;
-    }
+        export::records(client, table, stretch, &mut output).await
+    };
+    explained(&connected, done).await?;
     output.end()?;
     Ok(ExitCode::SUCCESS)
 }
 
 impl Place {
-    async fn connect(self) -> Result<aws_sdk_dynamodb::Client, Failure> {
+    async fn connect(self) -> Result<Connected, Failure> {
         let access = Access {
+            table: self.table,
             region: self.region,
             profile: self.profile,
             endpoint_url: self.endpoint_url,

@@ -19,7 +19,11 @@ pub async fn rows(
     let scan = client.scan().table_name(table).consistent_read(true);
     let mut pages = scan.into_paginator().send();
     while let Some(page) = pages.next().await {
-        for row in page.map_err(Failure::of_table)?.items.unwrap_or_default() {
+        for row in page
+            .map_err(|error| Failure::of_table(&error))?
+            .items
+            .unwrap_or_default()
+        {
             take(row)?;
         }
     }
@@ -48,7 +52,7 @@ pub async fn partitions_of_hour(
             .expression_attribute_values(":to", AttributeValue::S(format!("{to:.3}")));
         let mut keys = query.into_paginator().items().send();
         while let Some(row) = keys.next().await {
-            let row = row.map_err(Failure::of_table)?;
+            let row = row.map_err(|error| Failure::of_table(&error))?;
             if let (Some(at), Some(pk), Some(sk)) = (text(&row, "at"), text(&row, "pk"), text(&row, "sk")) {
                 let key = (at.to_owned(), pk.to_owned());
                 found.entry(key).or_default().push(sk.to_owned());
@@ -74,7 +78,7 @@ pub async fn get(client: &Client, table: &str, pk: &str, sk: &str) -> Result<Opt
         .key("pk", AttributeValue::S(pk.to_owned()))
         .key("sk", AttributeValue::S(sk.to_owned()))
         .consistent_read(true);
-    let output = get.send().await.map_err(Failure::of_table)?;
+    let output = get.send().await.map_err(|error| Failure::of_table(&error))?;
     Ok(output.item)
 }
 

@@ -13,7 +13,7 @@ use pcs_api::audit::{
 };
 use tokio::time::Instant;
 
-use crate::{failure::Failure, lines, output::Output, plain::text};
+use crate::{failure::Failure, lines, output::Output, plain::text, scan};
 
 const POLL: Duration = Duration::from_secs(2);
 /// Calls that began longer ago have ended (an API call takes at most 29 s), but for those known to be open.
@@ -24,6 +24,7 @@ const OPEN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 const READ_AFTER: SignedDuration = SignedDuration::from_secs(2);
 /// No function runs longer; the sweep closes what is still open.
 const FORGET_AFTER: SignedDuration = SignedDuration::from_mins(20);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const PAGE: usize = 1_000;
 const PAGE_TIME: Duration = Duration::from_mins(10);
 
@@ -54,13 +55,12 @@ pub async fn calls(
     Ok(())
 }
 
-/// The calls since `from`, oldest first.
-async fn since(client: &Client, table: &str, from: Timestamp) -> Result<Vec<Item>, Failure> {
+/// The calls of a stretch, oldest first.
+async fn between(client: &Client, table: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Item>, Failure> {
     let filter = Filter {
         source: Source::Time,
         from,
-        // Clocks differ.
-        to: Timestamp::now() + WINDOW,
+        to,
         operation: None,
         decision: None,
         region: None,
@@ -75,6 +75,12 @@ async fn since(client: &Client, table: &str, from: Timestamp) -> Result<Vec<Item
     Ok(found)
 }
 
+/// The calls since `from`, oldest first.
+async fn since(client: &Client, table: &str, from: Timestamp) -> Result<Vec<Item>, Failure> {
+    // Clocks differ.
+    between(client, table, from, Timestamp::now() + WINDOW).await
+}
+
 /// Prints the calls since `from`, and goes on if it shall follow.
 pub async fn run(
     client: &Client,
@@ -84,7 +90,23 @@ pub async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut shown = Shown::default();
-    let mut events = since(client, table, from).await?;
+    // By the hour: however long ago it begins, no more calls than those of one are held.
+    let mut until = from;
+    for hour in scan::hours(from, Timestamp::now()) {
+        until = from.max(hour);
+        let end = hour + HOUR;
+        if end > Timestamp::now() {
+            break;
+        }
+        for event in between(client, table, until, end).await? {
+            if !follow || shown.is_news(&event, Timestamp::now()) {
+                output.line(&lines::call(&event))?;
+            }
+        }
+        shown.forget(Timestamp::now());
+        until = end;
+    }
+    let mut events = since(client, table, until).await?;
     loop {
         let now = Timestamp::now();
         for event in &events {

@@ -98,8 +98,8 @@ impl<F: FnMut(Finding)> Verifier<F> {
             .filter(|((_, number), by)| *by > number)
             .map(|((_, number), _)| *number)
             .collect();
-        self.summary.declared += declared.len() as u64;
-        let undeclared = count(&missing) - declared.len() as u64;
+        self.summary.declared = self.summary.declared.saturating_add(declared.len() as u64);
+        let undeclared = count(&missing).saturating_sub(declared.len() as u64);
         let expires = if row.expires == i64::MAX {
             row.time()
                 .map_or(i64::MAX, |time| time.saturating_add(self.retention))
@@ -107,9 +107,9 @@ impl<F: FnMut(Finding)> Verifier<F> {
             row.expires
         };
         if self.may_have_expired(expires, as_of) {
-            self.summary.expired_rows += undeclared;
+            self.summary.expired_rows = self.summary.expired_rows.saturating_add(undeclared);
         } else if row.seq > settled {
-            self.summary.undecided += undeclared;
+            self.summary.undecided = self.summary.undecided.saturating_add(undeclared);
         } else {
             for stretch in without(missing, &declared) {
                 self.find_missing(before, row, &stretch);

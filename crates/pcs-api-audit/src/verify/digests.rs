@@ -107,7 +107,8 @@ impl<F: FnMut(Finding)> Verifier<F> {
 
     pub(super) fn check_digests(&mut self, as_of: i64) {
         self.summary.digests = self.digests.len() as u64;
-        self.check_due(as_of);
+        let is_overdue = self.check_due(as_of);
+        self.check_presence(is_overdue);
         let digests = std::mem::take(&mut self.digests);
         let mut before: Option<(i32, &Digest)> = None;
         for (hour, digest) in &digests {
@@ -159,17 +160,17 @@ impl<F: FnMut(Finding)> Verifier<F> {
         }
     }
 
-    /// The newest digests must not be overdue.
-    fn check_due(&mut self, as_of: i64) {
+    /// The newest digests must not be overdue; whether they are.
+    fn check_due(&mut self, as_of: i64) -> bool {
         let first_missing = match self.digests.last_key_value() {
             Some((last, _)) => last.saturating_add(1),
             None => match self.first_hour {
                 Some(first) => first,
-                None => return,
+                None => return false,
             },
         };
         if !self.is_overdue(first_missing, as_of) {
-            return;
+            return false;
         }
         let hour = hour_name(first_missing);
         let seen_at = Timestamp::from_second(as_of).unwrap_or_default();
@@ -177,6 +178,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
             "{hour} has no digest, nor has any hour after it, {seen_at}: the sweep does not run, or they were removed"
         );
         self.find(Finding::new(Kind::MissingHour, message).in_hour(hour));
+        true
     }
 
     /// Whether sweeps had the time to sum the hour up.

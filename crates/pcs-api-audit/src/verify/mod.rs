@@ -26,6 +26,7 @@ mod digests;
 mod finding;
 mod hours;
 mod kept;
+mod presence;
 mod signature;
 mod summary;
 
@@ -141,6 +142,11 @@ impl<F: FnMut(Finding)> Verifier<F> {
     pub fn exported(&mut self, begun: Timestamp) {
         self.rules.as_of.get_or_insert(begun);
         self.rules.settled.get_or_insert(begun);
+    }
+
+    /// The rows are a file that lacks some that were written into it.
+    pub fn cut_off(&mut self, message: String) {
+        self.find(Finding::new(Kind::MissingRow, message));
     }
 
     /// Takes in one row: checks its hash, and remembers its place.

@@ -35,6 +35,8 @@ pub struct Summary {
     pub declared: u64,
     /// Missing rows that may have been written while the table was read.
     pub undecided: u64,
+    /// A key was given, and no digest is there yet that it signed or had to sign.
+    pub key_unused: bool,
     /// Rows that an export holds without their secret: known by their hash only.
     pub withheld: u64,
 }
@@ -92,6 +94,10 @@ impl Summary {
             "signatures were not checked; give the key with --public-key".to_owned(),
         );
         note(
+            u64::from(self.key_unused),
+            "no digest that must be signed is due yet: the key has proved nothing".to_owned(),
+        );
+        note(
             self.unsigned,
             format!(
                 "{} unsigned: that proves nothing against someone who can rewrite the table",
@@ -107,7 +113,7 @@ impl Summary {
             ),
         );
         note(
-            self.expired_rows + self.expired_digests,
+            self.expired_rows.saturating_add(self.expired_digests),
             format!(
                 "{} and {} missing where retention has removed the oldest",
                 rows(self.expired_rows),

@@ -8,8 +8,10 @@
 
 mod commands;
 mod forged;
+mod presence;
 mod property;
 mod retention;
 mod signer;
 mod table;
 mod tampered;
+mod usage;

@@ -4,10 +4,13 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use pcs_api::audit::{
-    event,
-    query::{self, Filter, QueryError, Source, TIME_RANGE_MAX},
-    question,
+use pcs_api::{
+    audit::{
+        event,
+        query::{self, Filter, QueryError, Source, TIME_RANGE_MAX},
+        question,
+    },
+    operations::Operation,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -78,7 +81,7 @@ fn is_event_id(text: &str) -> bool {
 
 /// A value that the API takes too; no call has another.
 fn choice(name: &str, value: Cow<'_, str>) -> Result<String, String> {
-    match question::fault(name, &value) {
+    match question::fault(Operation::ListAuditEvents, name, &value) {
         Some(fault) => Err(format!("`{name}` {fault}")),
         None => Ok(value.into_owned()),
     }

@@ -1,0 +1,294 @@
+//! What a person at the terminal gets wrong, and is told: which thing, and what to change.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Stdio};
+
+use pcs_local::stack::{Options, Stack};
+
+use crate::{
+    commands::{ended, program, run, used},
+    table::{TABLE, dynamodb},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_is_named_once_by_a_variable() {
+    let stack = used().await;
+    let of_variable = |arguments: &[&str], table: &str| {
+        let mut command = program(None, arguments);
+        command
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.dynamodb)
+            .env("PCS_API_AUDIT_TABLE", table);
+        command
+    };
+    let (status, told) = ended(of_variable(&["query"], TABLE)).await;
+    assert_eq!((status, told.lines().count()), (Some(0), 4), "{told}");
+    let (status, told) = ended(of_variable(&["query", "--table", TABLE], "another")).await;
+    assert_eq!(
+        (status, told.lines().count()),
+        (Some(0), 4),
+        "the argument counts: {told}"
+    );
+    let (status, told) = ended(of_variable(&["query"], "")).await;
+    assert_eq!(status, Some(2));
+    assert!(
+        told.contains("--table") && told.contains("PCS_API_AUDIT_TABLE"),
+        "{told}"
+    );
+    // A file is no table, whatever the variable says.
+    let (status, told) = ended(of_variable(&["verify", "--file", "/does/not/exist"], TABLE)).await;
+    assert_eq!(status, Some(2));
+    assert!(told.contains("`/does/not/exist` could not be read"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_finds_nothing_by_mistake_is_refused_with_what_was_meant() {
+    for (arguments, expected) in [
+        (
+            &["query", "--operation", "CreateClusters"][..],
+            "did you mean CreateCluster?",
+        ),
+        (&["query", "--operation", "nonsense"], "must be one of "),
+        (&["query", "--principal", "portal"], "ACCOUNT:NAME"),
+        (
+            &["query", "--principal", "arn:aws:iam::123456789012:role/Portal"],
+            "get-role",
+        ),
+        (
+            &["query", "--principal", "AROADBQP57FF2AEXAMPLE:portal"],
+            "without a session name",
+        ),
+        (&["query", "--cluster", "demo cluster"], "the id of a cluster"),
+        (&["query", "--request-id", "a b"], "a request id"),
+        (&["query", "--of-region", "us-east-9"], "must be one of "),
+        (&["query", "--decision", "PERHAPS"], "ALLOW"),
+        (&["query", "--limit", "0"], "0 is not in 1.."),
+        (
+            &[
+                "query",
+                "--cluster",
+                "abc",
+                "--cluster",
+                "abd",
+                "--cluster",
+                "abe",
+                "--cluster",
+                "abf",
+                "--cluster",
+                "abg",
+            ],
+            "give at most 4",
+        ),
+        (&["show", "demo-cluster"], "a ULID"),
+        (&["tail", "--endpoint-url", "http://"], "must be a URL"),
+        (&["tail", "--endpoint-url", "localhost:3003"], "must be a URL"),
+        (&["tail", "--endpoint-url", "http://a b"], "must be a URL"),
+        (&["verify", "--signed-from", "9999-01-01T00"], "in the future"),
+    ] {
+        let mut command = program(None, arguments);
+        command.env("PCS_API_AUDIT_TABLE", TABLE);
+        let (status, told) = ended(command).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_are_found_in_any_case_and_events_too() {
+    let stack = used().await;
+    let (status, told) = run(&stack, &["query", "--operation", "createcluster"]).await;
+    assert_eq!((status, told.lines().count()), (Some(0), 1), "{told}");
+    let id = told.split_whitespace().last().unwrap().to_ascii_lowercase();
+    assert_eq!(run(&stack, &["show", &id]).await.0, Some(0));
+}
+
+/// Nothing is read before the range is known to have an end that somebody would wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_costs_too_much_is_refused() {
+    let old = "0001-01-01T00:00:00Z";
+    for arguments in [
+        &["query", "--from", old][..],
+        &["query", "--from", old, "--principal", "AROADBQP57FF2AEXAMPLE"],
+        &["query", "--from", old, "--cluster", "demo-cluster"],
+        &["query", "--to", "9999-12-30T22:00:00Z"],
+        &["export", "--from", old],
+        &["export", "--raw", "--from", old, "--to", "9999-12-30T22:00:00Z"],
+        &["tail", "--since", "100000h"],
+        &["tail", "--follow", "--since", "100000h"],
+    ] {
+        let mut command = program(None, arguments);
+        // Nothing listens there, and nobody asks.
+        command
+            .env("PCS_API_AUDIT_TABLE", TABLE)
+            .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9");
+        let (status, told) = ended(command).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {told}");
+        assert!(told.contains("days"), "{arguments:?}: {told}");
+    }
+    for arguments in [
+        &["query", "--from", "9999-01-01"][..],
+        &["query", "--from", "1h", "--to", "2h"],
+        &["export", "--from", "9999-01-01"],
+        &["export", "--from", "1h", "--to", "2h"],
+    ] {
+        let mut command = program(None, arguments);
+        command.env("PCS_API_AUDIT_TABLE", TABLE);
+        let (status, told) = ended(command).await;
+        assert_eq!(status, Some(2), "{arguments:?}: {told}");
+        assert!(
+            told.contains("must begin before it ends"),
+            "{arguments:?}: {told}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_read_is_told_apart_by_what_to_change() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    other_table(&stack).await;
+    let closed = "http://127.0.0.1:9";
+    // The page is HTTP, and no DynamoDB.
+    let page = stack.page.clone();
+    let event_id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for command in [
+        &["query"][..],
+        &["tail"],
+        &["verify"],
+        &["export"],
+        &["export", "--from", "1h"],
+        &["show", event_id],
+    ] {
+        let told = |table: &str, endpoint: &str, has_keys: bool| {
+            let mut command = program(None, command);
+            command
+                .env("PCS_API_AUDIT_TABLE", table)
+                .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
+            command.env("AWS_MAX_ATTEMPTS", "1");
+            if !has_keys {
+                command
+                    .env_remove("AWS_ACCESS_KEY_ID")
+                    .env_remove("AWS_SECRET_ACCESS_KEY");
+            }
+            ended(command)
+        };
+        for ((status, told), expected) in [
+            (
+                told("nope", &stack.dynamodb, true).await,
+                "there is no table `nope` in Region us-east-1",
+            ),
+            (
+                told(TABLE, closed, true).await,
+                "no DynamoDB answers at http://127.0.0.1:9; change --endpoint-url",
+            ),
+            (
+                told(TABLE, &page, true).await,
+                "is no DynamoDB; change --endpoint-url",
+            ),
+            (
+                told(TABLE, &stack.dynamodb, false).await,
+                "there are no credentials; give --profile",
+            ),
+        ] {
+            assert_eq!(status, Some(2), "{command:?}: {told}");
+            assert!(told.contains(expected), "{command:?}: {expected}: {told}");
+            assert_eq!(told.lines().count(), 1, "{command:?}: {told}");
+        }
+    }
+    for command in [&["query"][..], &["tail"], &["export", "--from", "1h"]] {
+        let mut command = program(None, command);
+        command
+            .env("PCS_API_AUDIT_TABLE", "another")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &stack.dynamodb);
+        let (status, told) = ended(command).await;
+        assert_eq!(status, Some(2), "{told}");
+        assert!(told.contains("`another` lacks an index of the audit's"), "{told}");
+    }
+}
+
+/// A table as others have it: a key and no index.
+async fn other_table(stack: &Stack) {
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+    let client = dynamodb(&stack.dynamodb);
+    let mut create = client
+        .create_table()
+        .table_name("another")
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder().attribute_name(name).key_type(kind);
+        create = create
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(key.build().unwrap());
+    }
+    create.send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_utf8_is_named() {
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    for variable in ["PCS_API_AUDIT_TABLE", "AWS_REGION", "AWS_PROFILE"] {
+        let mut command = program(None, &["query", "--table", TABLE]);
+        command.env(variable, odd);
+        let (status, told) = ended(command).await;
+        assert_eq!(status, Some(2), "{told}");
+        assert!(told.contains(&format!("{variable} is not UTF-8")), "{told}");
+    }
+    let mut command = program(None, &["query", "--table"]);
+    command.arg(odd);
+    let (status, told) = ended(command).await;
+    assert_eq!(status, Some(2), "{told}");
+    assert!(told.contains("invalid UTF-8"), "{told}");
+}
+
+/// The exit status is in every help.
+#[tokio::test(flavor = "multi_thread")]
+async fn help_says_what_the_status_means() {
+    for arguments in [
+        &["--help"][..],
+        &["verify", "--help"],
+        &["query", "-h"],
+        &["tail", "--help"],
+        &["show", "-h"],
+        &["export", "-h"],
+    ] {
+        let (status, told) = ended(program(None, arguments)).await;
+        assert_eq!(status, Some(0));
+        assert!(told.contains("Exit status: 0: done"), "{told}");
+    }
+}
+
+/// `| head -1`, and a reader of both who is gone before the first line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_is_gone_is_no_panic() {
+    let stack = used().await;
+    let id = run(&stack, &["query", "--limit", "1"]).await.1;
+    let id = id.split_whitespace().last().unwrap().to_owned();
+    for (arguments, expected) in [
+        (&["query"][..], Some(0)),
+        (&["query", "--json"], Some(0)),
+        (&["tail"], Some(0)),
+        (&["show", &id], Some(0)),
+        (&["show", &id, "--json"], Some(0)),
+        (&["export"], Some(0)),
+        (&["export", "--raw"], Some(0)),
+        (&["verify"], Some(0)),
+        (&["--help"], Some(2)),
+        (&["query", "--from", "9999-01-01"], Some(2)),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = program(Some(&stack), arguments);
+        command
+            .stdout(Stdio::from(writer.try_clone().unwrap()))
+            .stderr(Stdio::from(writer));
+        let status = tokio::task::spawn_blocking(move || command.status().unwrap())
+            .await
+            .unwrap();
+        assert_ne!(status.code(), Some(101), "{arguments:?}");
+        if arguments != ["--help"] {
+            assert_eq!(status.code(), expected, "{arguments:?}");
+        }
+    }
+}
