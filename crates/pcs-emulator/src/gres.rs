@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::FieldErrors;
 use crate::model::Model;
+use crate::setting_values::{digits, is_cpu_list};
 use crate::settings::{is_at_least, needs_version};
 
 const RECORDS: &str = "gresCustomSettings";
@@ -39,13 +40,29 @@ pub(crate) fn check(
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             let at = format!("slurmConfiguration.slurmCustomSettings[{i}].parameterValue");
-            for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-                if let Err(message) = check_entry(entry, &records) {
-                    errors.push(&at, message);
-                }
+            for message in entry_faults(value, &records) {
+                errors.push(&at, message);
             }
         }
     }
+}
+
+/// What is wrong with the entries of a `Gres` setting, each by itself and with those before it.
+fn entry_faults(value: &str, records: &[&Map<String, Value>]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut before: Vec<Entry<'_>> = Vec::new();
+    for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match Entry::read(text) {
+            Some(entry) => {
+                faults.extend(entry.fault(text, &before, records));
+                before.push(entry);
+            }
+            None => faults.push(format!(
+                "{text} is not of the form name[:type][:no_consume]:count[K|M|G|T|P]"
+            )),
+        }
+    }
+    faults
 }
 
 fn check_attributes(
@@ -79,54 +96,136 @@ fn check_record(record: &Map<String, Value>, at: &str, errors: &mut FieldErrors)
             "a GPU record must specify File or MultipleFiles unless AutoDetect is active",
         );
     }
-}
-
-/// One `name[:type]:count` of the `Gres` setting against the records.
-fn check_entry(entry: &str, records: &[&Map<String, Value>]) -> Result<(), String> {
-    let (name, kind, count) = parts(entry)?;
-    let of_name: Vec<&&Map<String, Value>> = records
-        .iter()
-        .filter(|r| attribute(r, "Name") == Some(name) || (name == "gpu" && is_gpu_record(r)))
-        .collect();
-    if of_name.is_empty() {
-        return Err(format!("{entry}: no record of {RECORDS} declares {name}"));
+    if record.contains_key("File") && record.contains_key("MultipleFiles") {
+        errors.push(at, "File and MultipleFiles are mutually exclusive");
     }
-    let types: Vec<&str> = of_name.iter().filter_map(|r| attribute(r, "Type")).collect();
-    if let Some(kind) = kind.filter(|kind| name == "gpu" && !types.is_empty() && !types.contains(kind)) {
-        return Err(format!(
-            "{entry}: the GPU record declares type {}, not {kind}",
-            types.join(", ")
-        ));
+    if let Some(cores) = attribute(record, "Cores").filter(|cores| !is_cpu_list(cores)) {
+        errors.push(
+            format!("{at}.Cores"),
+            format!("{cores} is not a list of cores like 0,1 or 0-3,8"),
+        );
     }
-    // Shared resources are not counted, and what AutoDetect finds cannot be.
-    let declared: Option<u64> = of_name.iter().map(|r| declared_count(r)).sum();
-    match declared.filter(|declared| !matches!(name, "mps" | "shard") && count > *declared) {
-        Some(declared) => Err(format!(
-            "{entry}: the records of {RECORDS} declare only {declared} {name}"
-        )),
-        None => Ok(()),
+    if let Some(count) = attribute(record, "Count") {
+        check_count(record, count, at, errors);
     }
 }
 
-/// `gpu`, `gpu:2` or `gpu:a100:2`; without a count it is one.
-fn parts(entry: &str) -> Result<(&str, Option<&str>, u64), String> {
-    let bad = || format!("{entry} is not of the form name[:type]:count");
-    let fields: Vec<&str> = entry.split(':').collect();
-    match fields.as_slice() {
-        [name] => Ok((name, None, 1)),
-        [name, last] => match last.parse() {
-            Ok(count) => Ok((name, None, count)),
-            Err(_) => Ok((name, Some(last), 1)),
-        },
-        [name, kind, count] => Ok((name, Some(kind), count.parse().map_err(|_| bad())?)),
-        _ => Err(bad()),
+/// A number, and that of the files where there are any and nothing shares them.
+fn check_count(record: &Map<String, Value>, count: &str, at: &str, errors: &mut FieldErrors) {
+    let at = format!("{at}.Count");
+    let is_shared = matches!(attribute(record, "Name"), Some("mps" | "shard"));
+    let files = attribute(record, "File").map(file_count).filter(|_| !is_shared);
+    match (gres_count(count), files) {
+        (None, _) => errors.push(
+            at,
+            format!("{count} is not a number, with K, M, G, T or P after it or not"),
+        ),
+        (Some(number), Some(files)) if number != files => {
+            errors.push(at, format!("Count is {number}, and File names {files}"));
+        }
+        (Some(_), _) => {}
     }
+}
+
+/// One `name[:type][:no_consume]:count[K|M|G|T|P]` of the `Gres` setting (slurm.conf(5)).
+struct Entry<'a> {
+    name: &'a str,
+    kind: Option<&'a str>,
+    count: u64,
+}
+
+impl<'a> Entry<'a> {
+    /// As Slurm reads it (`_get_gres_cnt`): what begins with a digit at the end is the count, and without one it is one;
+    /// `no_consume` stands where a type may.
+    fn read(text: &'a str) -> Option<Entry<'a>> {
+        let mut fields: Vec<&str> = text.split(':').collect();
+        let name = fields.remove(0);
+        let counted = fields
+            .last()
+            .is_some_and(|last| last.starts_with(|char: char| char.is_ascii_digit()));
+        let count = if counted { gres_count(fields.pop()?)? } else { 1 };
+        let (consume, kinds): (Vec<&str>, Vec<&str>) = fields
+            .into_iter()
+            .partition(|field| field.eq_ignore_ascii_case("no_consume"));
+        let is_word = |word: &str| {
+            let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+            word.starts_with(|char: char| char.is_ascii_alphanumeric()) && word.bytes().all(is_letter)
+        };
+        let is_entry =
+            is_word(name) && consume.len() <= 1 && kinds.len() <= 1 && kinds.iter().all(|kind| is_word(kind));
+        is_entry.then(|| Entry {
+            name,
+            kind: kinds.first().copied(),
+            count,
+        })
+    }
+
+    /// What is wrong with it beside the records and the entries before it.
+    fn fault(&self, text: &str, before: &[Entry<'_>], records: &[&Map<String, Value>]) -> Option<String> {
+        let name = self.name;
+        let of_name: Vec<&&Map<String, Value>> = records
+            .iter()
+            .filter(|r| attribute(r, "Name") == Some(name) || (name == "gpu" && is_gpu_record(r)))
+            .collect();
+        if of_name.is_empty() {
+            return Some(format!("{text}: no record of {RECORDS} declares {name}"));
+        }
+        let types: Vec<&str> = of_name.iter().filter_map(|r| attribute(r, "Type")).collect();
+        if let Some(kind) = self
+            .kind
+            .filter(|kind| name == "gpu" && !types.is_empty() && !types.contains(kind))
+        {
+            return Some(format!(
+                "{text}: the GPU record declares type {}, not {kind}",
+                types.join(", ")
+            ));
+        }
+        let mut same = before.iter().filter(|entry| entry.name == name).peekable();
+        if same
+            .peek()
+            .is_some_and(|other| other.kind.is_some() != self.kind.is_some())
+        {
+            return Some(format!(
+                "{text}: {name} has entries with a type and entries without one"
+            ));
+        }
+        // Shared resources are not counted, and what AutoDetect finds cannot be.
+        let declared: Option<u64> = of_name
+            .iter()
+            .map(|r| declared_count(r))
+            .try_fold(0, |sum: u64, count| Some(sum.saturating_add(count?)));
+        let wanted = same.fold(self.count, |sum, entry| sum.saturating_add(entry.count));
+        let declared = declared.filter(|declared| !matches!(name, "mps" | "shard") && wanted > *declared)?;
+        Some(format!(
+            "{text}: the records of {RECORDS} declare only {declared} {name}"
+        ))
+    }
+}
+
+/// A number with one of Slurm's suffixes (`suffix_mult`), in any case: `4G` and `4GiB` are by 1,024, `4GB` by 1,000.
+fn gres_count(text: &str) -> Option<u64> {
+    let end = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let suffix = suffix.to_ascii_lowercase();
+    let mut letters = suffix.chars();
+    let power = match letters.next() {
+        None => 0,
+        Some(letter) => 1 + u32::try_from("kmgtp".find(letter)?).ok()?,
+    };
+    let base: u64 = match letters.as_str() {
+        "" | "ib" => 1_024,
+        "b" => 1_000,
+        _ => return None,
+    };
+    digits(number)?.checked_mul(base.checked_pow(power)?)
 }
 
 /// How many devices a record declares; `None` when it cannot be told before the node boots.
 fn declared_count(record: &Map<String, Value>) -> Option<u64> {
     if let Some(count) = attribute(record, "Count") {
-        return count.parse().ok();
+        return gres_count(count);
     }
     match attribute(record, "File").or_else(|| attribute(record, "MultipleFiles")) {
         Some(files) => Some(file_count(files)),
@@ -234,5 +333,85 @@ mod tests {
             0,
             "shared is not counted"
         );
+    }
+
+    /// Every form of slurm.conf(5): `name[:type][:no_consume]:count[K|M|G|T|P]`.
+    #[test]
+    fn gres_entries_have_all_forms_of_slurm() {
+        let lustre = json!([{"Name": "bandwidth", "Type": "lustre", "Count": "4G", "Flags": "CountOnly"}]);
+        for entry in [
+            "bandwidth:lustre:4G",
+            "bandwidth:lustre:no_consume:4G",
+            "bandwidth:no_consume:4G",
+            "bandwidth:lustre:NO_CONSUME:4g",
+            "bandwidth:no_consume:lustre:4096M",
+            "bandwidth:4194304K",
+            "bandwidth:4GiB",
+            "bandwidth:4GB",
+            "bandwidth:4294967296",
+            "bandwidth:lustre",
+            "bandwidth:no_consume",
+            "bandwidth",
+            "bandwidth:lustre:0",
+            "bandwidth:lustre:2G,bandwidth:other:2G",
+        ] {
+            assert_eq!(wrong(&lustre, entry), 0, "{entry}");
+        }
+        for entry in [
+            "bandwidth:lustre:5G",
+            "bandwidth:lustre:1T",
+            "bandwidth:lustre:4Q",
+            "bandwidth:lustre:4Gx",
+            "bandwidth:lustre:4.5G",
+            "bandwidth:lustre:-1",
+            "bandwidth:lustre:99999999999999999999",
+            "bandwidth:lustre:16384P",
+            "bandwidth:lustre:other:4",
+            "bandwidth:no_consume:no_consume:4",
+            "bandwidth::4",
+            "bandwidth:lustre:",
+            ":lustre:4",
+            ":",
+            "bandwidth:lustre:2G,bandwidth:other:3G",
+            "bandwidth:lustre:1G,bandwidth:1G",
+            "bandwidth:lustre:4G:no_consume:1G",
+            "storage:lustre:4G",
+        ] {
+            assert_eq!(wrong(&lustre, entry), 1, "{entry}");
+        }
+        let petabytes = json!([{"Name": "storage", "Count": "16383P"}]);
+        assert_eq!(wrong(&petabytes, "storage:16383P"), 0);
+        let gpus = json!([{"Name": "gpu", "File": "/dev/nvidia[0-3]"}, {"Name": "bandwidth", "Count": "4G"}]);
+        assert_eq!(
+            wrong(&gpus, "gpu:tesla:2,gpu:kepler:2, bandwidth:lustre:no_consume:4G"),
+            0
+        );
+    }
+
+    #[test]
+    fn numbers_of_records_are_numbers() {
+        for (record, expected) in [
+            (json!({"Name": "fpga", "Count": "2"}), 0),
+            (json!({"Name": "fpga", "Count": "some"}), 1),
+            (json!({"Name": "fpga", "Count": "-1"}), 1),
+            (json!({"Name": "fpga", "Count": "16384P"}), 1),
+            (
+                json!({"Name": "gpu", "Count": "8", "File": "/dev/nvidia[0-7]"}),
+                0,
+            ),
+            (
+                json!({"Name": "gpu", "Count": "7", "File": "/dev/nvidia[0-7]"}),
+                1,
+            ),
+            (json!({"Name": "mps", "Count": "100", "File": "/dev/nvidia0"}), 0),
+            (json!({"Name": "gpu", "Cores": "0-15", "File": "/dev/nvidia0"}), 0),
+            (json!({"Name": "gpu", "Cores": "all", "File": "/dev/nvidia0"}), 1),
+            (
+                json!({"Name": "gpu", "File": "/dev/nvidia0", "MultipleFiles": "/dev/nvidia0"}),
+                1,
+            ),
+        ] {
+            assert_eq!(wrong(&json!([record]), ""), expected, "{record}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::options::{Options, PluginNames};
 use crate::pattern::Pattern;
+use crate::setting_values::Kind;
 
 /// Shapes and operations of the PCS API, and the rules around them.
 #[derive(Debug)]
@@ -189,6 +190,14 @@ pub(crate) struct SettingRules {
     pub(crate) options_since: BTreeMap<String, BTreeMap<String, String>>,
     /// Parameter -> smallest integer.
     pub(crate) minimum: BTreeMap<String, i64>,
+    /// Parameter -> what its value is.
+    pub(crate) values: BTreeMap<String, Kind>,
+    /// Parameter -> option -> the parameter that has to be set with it.
+    pub(crate) option_needs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Parameter -> options of which one at most may be set.
+    pub(crate) exclusive_options: BTreeMap<String, Vec<String>>,
+    /// Parameter -> the parameter that must be greater where both are set.
+    pub(crate) below: BTreeMap<String, String>,
     /// Parameters that need accounting to be on.
     pub(crate) needs_accounting: BTreeSet<String>,
 }

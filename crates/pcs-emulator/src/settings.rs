@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::FieldErrors;
 use crate::model::{Model, SettingRules};
+use crate::setting_values::digits;
 
 /// What a setting is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +29,10 @@ pub(crate) fn check(
     let Some(rules) = model.rules.settings.get(&format!("{scope}.{list}")) else {
         return;
     };
-    let settings = configuration
-        .get(list)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    for (i, setting) in settings.enumerate() {
+    let settings = settings_of(configuration, list);
+    for (i, (name, value)) in settings.iter().copied().enumerate() {
         let path = format!("slurmConfiguration.{list}[{i}]");
-        let name = setting
-            .get("parameterName")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let value = setting
-            .get("parameterValue")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        check_together(rules, &path, (name, value), &settings, errors);
         if rules.allowed.contains(name) {
             check_setting(rules, &path, name, value, around, errors);
         } else if !name.is_empty() {
@@ -54,6 +44,61 @@ pub(crate) fn check(
                 ),
             );
         }
+    }
+}
+
+/// Names and values of a list.
+fn settings_of<'a>(configuration: &'a Map<String, Value>, list: &str) -> Vec<(&'a str, &'a str)> {
+    let settings = configuration.get(list).and_then(Value::as_array);
+    let settings = settings.into_iter().flatten().map(|setting| {
+        let text = |name| setting.get(name).and_then(Value::as_str).unwrap_or_default();
+        (text("parameterName"), text("parameterValue"))
+    });
+    settings.collect()
+}
+
+/// "Mutually exclusive options aren't set together and interdependent settings are configured correctly."
+fn check_together(
+    rules: &SettingRules,
+    path: &str,
+    (name, value): (&str, &str),
+    settings: &[(&str, &str)],
+    errors: &mut FieldErrors,
+) {
+    let at_value = format!("{path}.parameterValue");
+    let other = |wanted: &str| {
+        settings
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| *value)
+    };
+    let has = |option: &str| {
+        value
+            .split(',')
+            .any(|given| given.trim().eq_ignore_ascii_case(option))
+    };
+    for (option, needed) in rules.option_needs.get(name).into_iter().flatten() {
+        if has(option) && other(needed).is_none() {
+            errors.push(&at_value, format!("{name}={option} needs {needed} to be set too"));
+        }
+    }
+    if let Some(options) = rules.exclusive_options.get(name)
+        && options.iter().filter(|option| has(option)).count() > 1
+    {
+        errors.push(&at_value, format!("{name} takes one of {} only", listed(options)));
+    }
+    let pair = rules
+        .below
+        .get(name)
+        .and_then(|above| Some((above, other(above)?)));
+    if let Some((above, limit)) = pair
+        && let (Some(value), Some(limit)) = (digits(value), digits(limit))
+        && value >= limit
+    {
+        errors.push(
+            &at_value,
+            format!("{name} must be less than {above}, which is {limit}"),
+        );
     }
 }
 
@@ -80,13 +125,16 @@ fn check_setting(
             format!("{name} needs slurmConfiguration.accounting.mode STANDARD"),
         );
     }
-    if let Some(minimum) = rules.minimum.get(name)
-        && value.parse::<i64>().map_or(true, |number| number < *minimum)
+    let minimum = rules.minimum.get(name);
+    if let Some(minimum) =
+        minimum.filter(|minimum| value.parse::<i64>().map_or(true, |number| number < **minimum))
     {
         errors.push(
             &at_value,
             format!("{name} must be an integer of at least {minimum}"),
         );
+    } else if let Some(fault) = rules.values.get(name).and_then(|kind| kind.fault(value)) {
+        errors.push(&at_value, format!("{name} {fault}"));
     }
     for option in value.split(',').map(str::trim) {
         if let Some(options) = rules.options.get(name)
@@ -252,5 +300,85 @@ mod tests {
             ["[0].parameterName"]
         );
         assert!(wrong("computeNodeGroup", &[("Sockets", "2")], "26.05", false).is_empty());
+    }
+
+    fn group(settings: &[(&str, &str)]) -> Vec<String> {
+        wrong("computeNodeGroup", settings, "25.11", false)
+    }
+
+    /// User Guide, hardware-topology: "With `l3cache_as_socket`, `Sockets` is required. This applies on every version."
+    #[test]
+    fn l3_caches_as_sockets_need_their_number() {
+        let sockets = ("Sockets", "24");
+        for value in [
+            "l3cache_as_socket",
+            "L3Cache_As_Socket",
+            "config_overrides, l3cache_as_socket",
+        ] {
+            let parameters = ("Parameters", value);
+            assert_eq!(group(&[parameters]), ["[0].parameterValue"], "{value}");
+            let newest = wrong("computeNodeGroup", &[parameters], "26.05", false);
+            assert_eq!(newest, ["[0].parameterValue"], "{value}");
+            assert!(group(&[parameters, sockets]).is_empty() && group(&[sockets, parameters]).is_empty());
+        }
+        assert!(group(&[("Parameters", "numa_node_as_socket")]).is_empty());
+        let both = ("Parameters", "numa_node_as_socket,l3cache_as_socket");
+        assert_eq!(group(&[both, sockets]), ["[0].parameterValue"]);
+    }
+
+    #[test]
+    fn numbers_of_a_node_are_numbers() {
+        for (name, value) in [
+            ("Sockets", "abc"),
+            ("Sockets", "0"),
+            ("Sockets", "-1"),
+            ("Sockets", "1.5"),
+            ("Sockets", ""),
+            ("Sockets", "65536"),
+            ("RealMemory", "16G"),
+            ("MemSpecLimit", "some"),
+            ("Weight", "-1"),
+            ("Weight", "4294967296"),
+            ("CpuSpecList", "first"),
+        ] {
+            assert_eq!(group(&[(name, value)]), ["[0].parameterValue"], "{name}={value}");
+        }
+        for (name, value) in [
+            ("Sockets", "24"),
+            ("RealMemory", "2048"),
+            ("MemSpecLimit", "512"),
+            ("Weight", "10"),
+            ("CpuSpecList", "0-1,8"),
+            ("Features", "gpu,nvme"),
+        ] {
+            assert!(group(&[(name, value)]).is_empty(), "{name}={value}");
+        }
+        let memory = |limit| group(&[("MemSpecLimit", limit), ("RealMemory", "2048")]);
+        assert!(memory("2047").is_empty());
+        assert_eq!(memory("2048"), ["[0].parameterValue"]);
+    }
+
+    #[test]
+    fn values_of_clusters_and_queues_are_checked_too() {
+        for (scope, name, value, is_fine) in [
+            ("cluster", "PriorityWeightAge", "1000", true),
+            ("cluster", "PriorityWeightAge", "much", false),
+            ("cluster", "OverTimeLimit", "UNLIMITED", true),
+            ("cluster", "PriorityMaxAge", "7-0", true),
+            ("cluster", "PriorityMaxAge", "a week", false),
+            ("cluster", "TrackWCKey", "maybe", false),
+            ("cluster", "MinJobAge", "abc", false),
+            ("cluster", "EnforcePartLimits", "ALL", true),
+            ("cluster", "EnforcePartLimits", "SOME", false),
+            ("queue", "MaxTime", "1-00:00:00", true),
+            ("queue", "MaxTime", "a day", false),
+            ("queue", "Default", "YES", true),
+            ("queue", "Default", "PERHAPS", false),
+            ("queue", "PriorityTier", "65536", false),
+        ] {
+            let found = wrong(scope, &[(name, value)], "25.11", true);
+            assert_eq!(found.is_empty(), is_fine, "{scope} {name}={value}: {found:?}");
+            assert!(found.len() <= 1, "told once: {found:?}");
+        }
     }
 }

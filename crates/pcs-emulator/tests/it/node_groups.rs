@@ -245,6 +245,50 @@ fn slurm_features_have_their_first_version() {
     assert!(updated["computeNodeGroup"].get("slurmConfiguration").is_none());
 }
 
+/// On creation, and on an update that would take the number of sockets away.
+#[test]
+fn settings_of_a_group_agree_with_each_other() {
+    let world = World::new();
+    let cluster = world.cluster_of("demo", "25.11", "SMALL");
+    let set = |settings: &[(&str, &str)]| {
+        let list: Vec<Value> = settings
+            .iter()
+            .map(|(name, value)| json!({"parameterName": name, "parameterValue": value}))
+            .collect();
+        json!({"slurmCustomSettings": list})
+    };
+    let parameters = ("Parameters", "l3cache_as_socket");
+    let mut body = group_body(&cluster, "nodes");
+    for refused in [
+        &[parameters][..],
+        &[parameters, ("Sockets", "abc")],
+        &[("Sockets", "abc")],
+    ] {
+        body["slurmConfiguration"] = set(refused);
+        let failure = world.refused("CreateComputeNodeGroup", &body);
+        assert_eq!(
+            (failure.code(), failure.fields().len()),
+            ("ValidationException", 1),
+            "{refused:?}"
+        );
+    }
+    let mut configuration = set(&[
+        parameters,
+        ("Sockets", "24"),
+        ("Gres", "bandwidth:lustre:no_consume:4G"),
+    ]);
+    configuration["gresCustomSettings"] = json!([{"Name": "bandwidth", "Type": "lustre", "Count": "4G"}]);
+    body["slurmConfiguration"] = configuration;
+    world.ok("CreateComputeNodeGroup", &body);
+    world.settle();
+    let update = json!({"clusterIdentifier": cluster, "computeNodeGroupIdentifier": "nodes",
+        "slurmConfiguration": set(&[parameters])});
+    assert_eq!(
+        world.refused("UpdateComputeNodeGroup", &update).code(),
+        "ValidationException"
+    );
+}
+
 #[test]
 fn requests_with_several_faults_name_them_all() {
     let world = World::new();

@@ -1,0 +1,214 @@
+//! Values of custom settings, as Slurm's own parser takes them (slurm.conf(5), its `parse_value.c`, `parse_time.c` and
+//! `slurmdb_defs.c`, 2026): PCS ensures "correct data types, allowed values, and format requirements" (User Guide,
+//! slurm-custom-settings).
+
+use serde::Deserialize;
+
+/// What a parameter's value is to Slurm.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Kind {
+    Uint16,
+    Uint32,
+    Uint64,
+    /// A number of 16 bits from 1 on, which cannot be without a limit.
+    Count16,
+    Boolean,
+    Float,
+    /// Minutes, or `days-hours:minutes:seconds` and its shorter forms.
+    Time,
+    /// CPUs and ranges of them.
+    CpuList,
+    /// A number of months, days or hours.
+    Purge,
+}
+
+impl Kind {
+    /// What is wrong with the value.
+    pub(crate) fn fault(self, value: &str) -> Option<&'static str> {
+        let (is_fine, wanted) = match self {
+            Kind::Uint16 => (
+                is_number(value, u64::from(u16::MAX), false),
+                "must be a number from 0 to 65535, or INFINITE",
+            ),
+            Kind::Uint32 => (
+                is_number(value, u64::from(u32::MAX), true),
+                "must be a number from 0 to 4294967295, or INFINITE",
+            ),
+            Kind::Uint64 => (
+                is_number(value, u64::MAX, true),
+                "must be a number of at most 64 bits, or INFINITE",
+            ),
+            Kind::Count16 => (
+                digits(value).is_some_and(|number| (1..=65_535).contains(&number)),
+                "must be a number from 1 to 65535",
+            ),
+            Kind::Boolean => (is_boolean(value), "must be YES or NO"),
+            Kind::Float => (
+                value
+                    .parse::<f32>()
+                    .is_ok_and(|number| number.is_finite() && number >= 0.0),
+                "must be a number of 0 or more",
+            ),
+            Kind::Time => (
+                is_time(value),
+                "must be a time like 90, 90:00, 1:30:00, 1-12, 1-12:30:00, or INFINITE",
+            ),
+            Kind::CpuList => (is_cpu_list(value), "must be a list of CPUs like 0,1 or 0-3,8"),
+            Kind::Purge => (
+                is_purge(value),
+                "must be a number of months, days or hours, like 12months or 60days",
+            ),
+        };
+        (!is_fine).then_some(wanted)
+    }
+}
+
+/// Digits alone, which Rust's parser does not insist on: it takes a `+`.
+pub(crate) fn digits(text: &str) -> Option<u64> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| text.parse().ok())?
+}
+
+fn is_unlimited(text: &str) -> bool {
+    text.eq_ignore_ascii_case("INFINITE") || text.eq_ignore_ascii_case("UNLIMITED")
+}
+
+/// Decimal or hexadecimal; the wider ones may end with `K`, 1,024.
+fn is_number(text: &str, max: u64, may_be_kilo: bool) -> bool {
+    let (number, times) = match text.strip_suffix(['k', 'K']).filter(|_| may_be_kilo) {
+        Some(number) => (number, 1_024),
+        None => (text, 1),
+    };
+    let value = match number.strip_prefix("0x").or_else(|| number.strip_prefix("0X")) {
+        Some(hex) if hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => u64::from_str_radix(hex, 16).ok(),
+        Some(_) => None,
+        None => digits(number),
+    };
+    is_unlimited(text)
+        || value
+            .and_then(|value| value.checked_mul(times))
+            .is_some_and(|value| value <= max)
+}
+
+fn is_boolean(text: &str) -> bool {
+    ["yes", "up", "true", "1", "no", "down", "false", "0"]
+        .iter()
+        .any(|known| text.eq_ignore_ascii_case(known))
+}
+
+fn is_time(text: &str) -> bool {
+    if text == "-1" || is_unlimited(text) {
+        return true;
+    }
+    let (days, clock) = match text.split_once('-') {
+        Some((days, clock)) => (Some(days), clock),
+        None => (None, text),
+    };
+    let parts: Vec<&str> = clock.split(':').collect();
+    // Each part is a number of 32 bits to Slurm.
+    let is_part = |part: &str| digits(part).is_some_and(|number| i32::try_from(number).is_ok());
+    days.is_none_or(is_part) && parts.len() <= 3 && parts.into_iter().all(is_part)
+}
+
+pub(crate) fn is_cpu_list(text: &str) -> bool {
+    text.split(',').map(str::trim).all(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        matches!((digits(first), digits(last)), (Some(first), Some(last)) if first <= last)
+    })
+}
+
+fn is_purge(text: &str) -> bool {
+    let end = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.to_ascii_lowercase();
+    digits(number).is_some()
+        && ["months", "days", "hours"]
+            .iter()
+            .any(|known| known.starts_with(&unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn values_are_taken_as_slurm_takes_them() {
+        for (kind, taken, refused) in [
+            (
+                Kind::Uint16,
+                &["0", "65535", "0x10", "INFINITE", "unlimited"][..],
+                &["", "abc", "-1", "+1", "65536", "1.5", "1k", "0x", "0xg", " 1"][..],
+            ),
+            (
+                Kind::Uint32,
+                &["4294967295", "4194303K", "1k"],
+                &["4294967296", "4194304K", "K", "-1", "ten"],
+            ),
+            (
+                Kind::Uint64,
+                &["18446744073709551615", "2048"],
+                &["18446744073709551616", "18446744073709551615K", "2G"],
+            ),
+            (
+                Kind::Count16,
+                &["1", "24", "65535"],
+                &["0", "abc", "", "-2", "+2", "65536", "INFINITE", "1.0", "2,4"],
+            ),
+            (
+                Kind::Boolean,
+                &["YES", "no", "True", "0", "up"],
+                &["", "2", "on", "y"],
+            ),
+            (
+                Kind::Float,
+                &["100", "99.5", "0"],
+                &["", "abc", "-1", "NaN", "inf", "10%"],
+            ),
+            (
+                Kind::Time,
+                &[
+                    "10",
+                    "-1",
+                    "INFINITE",
+                    "90:00",
+                    "1:30:00",
+                    "1-12",
+                    "1-12:30",
+                    "1-12:30:00",
+                ],
+                &[
+                    "",
+                    "abc",
+                    "-2",
+                    "1:2:3:4",
+                    "1-",
+                    "-",
+                    "1-2-3",
+                    "10m",
+                    "1.5",
+                    "4294967296",
+                ],
+            ),
+            (
+                Kind::CpuList,
+                &["0", "0,1", "0-3,8"],
+                &["", "a", "3-1", "1,", "-1", "1-"],
+            ),
+            (
+                Kind::Purge,
+                &["12", "2months", "60days", "1hour", "12H"],
+                &["", "days", "2weeks", "-1", "1.5days"],
+            ),
+        ] {
+            for value in taken {
+                assert_eq!(kind.fault(value), None, "{kind:?} {value}");
+            }
+            for value in refused {
+                assert!(kind.fault(value).is_some(), "{kind:?} {value}");
+            }
+        }
+    }
+}
