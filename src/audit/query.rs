@@ -56,7 +56,8 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryError {
     Unreadable,
-    /// Time ran out before anything was found; everything from here on was looked at.
+    /// Time ran out before anything was found; everything from here on was looked at. A whole second, so that it can
+    /// be told.
     OutOfTime {
         reached: Timestamp,
     },
@@ -76,18 +77,21 @@ impl Filter {
         let low = format!("{:.3}", self.from);
         let high = before.map_or_else(|| format!("{:.3}", self.to), str::to_owned);
         let mut events: Vec<Item> = Vec::new();
+        let mut reached = None;
         for group in self.groups(&high) {
             let mut merged = Merge::new(&group, &low, &high);
             loop {
                 if Instant::now() >= deadline {
-                    return end_early(events, group.from);
+                    return end_early(events, reached);
                 }
                 let Ok(next) = timeout_at(deadline, merged.next(client, table)).await else {
-                    return end_early(events, group.from);
+                    return end_early(events, reached);
                 };
                 let Some(event) = next.map_err(|_| QueryError::Unreadable)? else {
+                    reached = Some(group.from);
                     break;
                 };
+                reached = second_after(&event).or(reached);
                 if !self.fits(&event, now) {
                     continue;
                 }
@@ -167,14 +171,25 @@ fn is_expired(row: &Item, now: i64) -> bool {
         .is_some_and(|expires| expires <= now)
 }
 
-fn end_early(events: Vec<Item>, reached: Timestamp) -> Result<Page, QueryError> {
+/// `reached`: `None` if nothing was looked at, which is a table that does not answer.
+fn end_early(events: Vec<Item>, reached: Option<Timestamp>) -> Result<Page, QueryError> {
     match events.last().and_then(|last| string(last, "at")) {
         Some(at) => Ok(Page {
             next: Some(at.to_owned()),
             events,
         }),
-        None => Err(QueryError::OutOfTime { reached }),
+        None => Err(
+            reached.map_or(QueryError::Unreadable, |reached| QueryError::OutOfTime {
+                reached,
+            }),
+        ),
     }
+}
+
+/// The first whole second that is later than the event: between the two everything was looked at.
+fn second_after(event: &Item) -> Option<Timestamp> {
+    let time: Timestamp = string(event, "at")?.split('#').next()?.parse().ok()?;
+    Timestamp::from_second(time.as_second() + 1).ok()
 }
 
 struct Group {
@@ -340,6 +355,20 @@ pub const RANGE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    use aws_smithy_runtime_api::client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+    };
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn time(text: &str) -> Timestamp {
@@ -377,6 +406,76 @@ mod tests {
             );
             assert_eq!(groups.size_hint().0, 0, "nothing of it is there yet");
         }
+    }
+
+    /// A table with a row each second that takes 100 ms for two of them, and how far down it was read.
+    #[derive(Debug, Clone, Default)]
+    struct Slow(Arc<AtomicU64>);
+
+    impl HttpConnector for Slow {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
+            let rows: Vec<Value> = if body.contains("T#2026-11-21T13#0") {
+                let read = self.0.fetch_add(2, Ordering::SeqCst);
+                (read..read + 2).map(|back| row_at(59 - back)).collect()
+            } else {
+                Vec::new()
+            };
+            let last = rows.last().map(|_| json!({"pk": {"S": "x"}}));
+            let mut page = json!({"Items": rows});
+            page.as_object_mut()
+                .unwrap()
+                .extend(last.map(|key| ("LastEvaluatedKey".to_owned(), key)));
+            HttpConnectorFuture::new(async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok(HttpResponse::new(
+                    200.try_into().unwrap(),
+                    page.to_string().into(),
+                ))
+            })
+        }
+    }
+
+    fn row_at(second: u64) -> Value {
+        json!({"pk": {"S": "E#x"}, "sk": {"S": "9#COMPLETE"}, "decision": {"S": "ALLOW"},
+            "at": {"S": format!("2026-11-21T13:59:{second:02}.500Z#x")}})
+    }
+
+    /// Whoever goes on where it stopped must not miss what is left of the hour.
+    #[tokio::test(start_paused = true)]
+    async fn a_question_out_of_time_says_how_far_it_looked() {
+        let slow = Slow::default();
+        let connector = SharedHttpConnector::new(slow.clone());
+        let http_client = http_client_fn(move |_, _| connector.clone());
+        let credentials = aws_sdk_dynamodb::config::Credentials::new("a", "b", None, None, "test");
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .http_client(http_client);
+        let client = Client::from_conf(config.build());
+        let filter = Filter {
+            source: Source::Time,
+            from: time("2026-11-21T00:00:00Z"),
+            to: time("2026-11-21T14:00:00Z"),
+            operation: None,
+            decision: Some("DENY".to_owned()),
+            region: None,
+        };
+        let before = Some("2026-11-21T13:59:59.999Z");
+        let soon = Instant::now() + Duration::from_millis(1_050);
+        let ended = filter.page(&client, "t", before, 10, soon).await;
+        let Err(QueryError::OutOfTime { reached }) = ended else {
+            panic!("{ended:?}");
+        };
+        let read = slow.0.load(Ordering::SeqCst);
+        assert!((4..40).contains(&read), "{read}");
+        // The row below the last that was looked at was read, or is the next one to be.
+        let next = time("2026-11-21T14:00:00Z") - SignedDuration::from_secs(i64::try_from(read).unwrap());
+        assert!(reached >= next, "{reached}, read down to {next}");
+        assert!(reached < time("2026-11-21T13:59:59Z"), "{reached}");
+        let at_once = filter.page(&client, "t", before, 10, Instant::now()).await;
+        assert_eq!(at_once, Err(QueryError::Unreadable), "nothing was looked at");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
     chain::Item,
-    query::{self, Filter, Source},
+    query::{self, Filter, QueryError, Source},
 };
 use tokio::time::Instant;
 
@@ -40,9 +40,15 @@ pub async fn calls(
     let mut left = limit;
     while left > 0 {
         let deadline = Instant::now() + PAGE_TIME;
-        let page = filter
-            .page(client, table, before.as_deref(), left.min(PAGE), deadline)
-            .await?;
+        let page = filter.page(client, table, before.as_deref(), left.min(PAGE), deadline);
+        let page = match page.await {
+            // Nothing fits so far; it goes on there.
+            Err(QueryError::OutOfTime { reached }) => {
+                before = Some(format!("{reached:.3}"));
+                continue;
+            }
+            page => page?,
+        };
         left -= page.events.len().min(left);
         for event in page.events {
             take(event)?;
