@@ -12,6 +12,7 @@ mod groups;
 mod reach;
 mod round;
 mod unused;
+mod used;
 
 use std::time::Duration;
 

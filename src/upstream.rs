@@ -135,7 +135,7 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
 }
 
 /// PCS's word for it, and those of the services behind it.
-fn is_denial(code: &str) -> bool {
+pub fn is_denial(code: &str) -> bool {
     matches!(
         code,
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized"

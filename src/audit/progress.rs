@@ -46,6 +46,8 @@ pub struct Memory {
     pub round: Round,
     /// Regions that had clusters when they were read last.
     pub inhabited: BTreeSet<String>,
+    /// Those of them that are out of reach, with since when.
+    pub lost: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

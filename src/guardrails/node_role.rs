@@ -4,11 +4,12 @@
 //! Everything about it is fixed here before the first write, from the deployment's policy and the request alone, so
 //! that a repeated request finds the same names and can tell its own role from anybody else's.
 
-use std::collections::BTreeSet;
+mod removal;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use self::removal::{Candidate, Changed, ORPHANED_AFTER_SECONDS, Uses, permit_removal};
 use super::{
     Check, Denial, Facts, Policy,
     boundary::Boundary,
@@ -27,6 +28,8 @@ pub const DEPLOYMENT_TAG: &str = "pcs-api:deployment";
 pub const OPERATION_TAG: &str = "pcs-api:operation";
 /// Tag with the Region of the compute node group that a role or profile was made for.
 pub const REGION_TAG: &str = "pcs-api:region";
+/// Tag with its name.
+pub const GROUP_TAG: &str = "pcs-api:compute-node-group";
 /// AWS's own policy for compute nodes, which grants what they need to register and nothing else. Every role that this
 /// API makes has it.
 const NODE_POLICY: &str = "AWSPCSComputeNodePolicy";
@@ -118,48 +121,6 @@ impl RemovalPermit {
             ..self
         }
     }
-}
-
-/// A role or instance profile below [`PATH`], as the sweep found it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    pub name: String,
-    pub path: String,
-    /// Seconds since the epoch.
-    pub created: i64,
-    /// Value of [`DEPLOYMENT_TAG`].
-    pub deployment: Option<String>,
-    /// Value of [`REGION_TAG`].
-    pub region: Option<String>,
-}
-
-/// A request that makes a role is over by then, with every repetition that it could still have.
-pub const ORPHANED_AFTER_SECONDS: i64 = 60 * 60;
-
-/// Permits removing what nobody uses: made by this deployment, older than an hour, for one of the Regions `read`, and
-/// the profile of none of their compute node groups, whose profile ARNs are `used`. A deployment whose Regions were
-/// narrowed no longer sees the groups of the others, so what was made there stays.
-pub fn permit_removal(
-    policy: &Policy,
-    found: &Candidate,
-    read: &[&str],
-    used: &BTreeSet<String>,
-    now: i64,
-) -> Option<RemovalPermit> {
-    let orphaned = policy.iam_admin_access
-        && found.path == PATH
-        && found.deployment.as_deref() == Some(&policy.deployment_id)
-        && found
-            .region
-            .as_deref()
-            .is_some_and(|region| read.contains(&region))
-        && now - found.created > ORPHANED_AFTER_SECONDS
-        && !used.contains(&profile_arn(policy, &found.name));
-    orphaned.then(|| RemovalPermit {
-        name: found.name.clone(),
-        policies: Vec::new(),
-        inline: Vec::new(),
-    })
 }
 
 /// ARN of a made role.
@@ -352,10 +313,7 @@ fn node_role(policy: &Policy, call: &Call, token: &str) -> NodeRole {
             (DEPLOYMENT_TAG, policy.deployment_id.clone()),
             (OPERATION_TAG, self::digest(&[token, &request])),
             ("pcs-api:cluster", text("clusterIdentifier").to_owned()),
-            (
-                "pcs-api:compute-node-group",
-                text("computeNodeGroupName").to_owned(),
-            ),
+            (GROUP_TAG, text("computeNodeGroupName").to_owned()),
             (REGION_TAG, call.region.clone()),
         ],
         trust: json!({

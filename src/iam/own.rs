@@ -18,7 +18,7 @@ use futures_util::future::try_join;
 use super::facts::{Unavailable, attached, inline_names, unavailable};
 use crate::{
     audit::record::Downstream,
-    guardrails::node_role::{Candidate, DEPLOYMENT_TAG, PATH, REGION_TAG},
+    guardrails::node_role::{Candidate, DEPLOYMENT_TAG, GROUP_TAG, PATH, REGION_TAG},
 };
 
 /// Names of the roles below [`PATH`], and of the profiles without a role, that were created before `before` (seconds
@@ -74,6 +74,7 @@ pub async fn candidate(client: &Client, name: String) -> Result<Option<Candidate
             Ok(Some(Candidate {
                 deployment: tag(role.tags.as_deref(), DEPLOYMENT_TAG),
                 region: tag(role.tags.as_deref(), REGION_TAG),
+                group: tag(role.tags.as_deref(), GROUP_TAG),
                 name: role.role_name,
                 path: role.path,
                 created: role.create_date.secs(),
@@ -103,6 +104,7 @@ async fn empty_profile(client: &Client, name: &str) -> Result<Option<Candidate>,
             Ok(profile.roles.is_empty().then(|| Candidate {
                 deployment: tag(profile.tags.as_deref(), DEPLOYMENT_TAG),
                 region: tag(profile.tags.as_deref(), REGION_TAG),
+                group: tag(profile.tags.as_deref(), GROUP_TAG),
                 name: profile.instance_profile_name,
                 path: profile.path,
                 created: profile.create_date.secs(),

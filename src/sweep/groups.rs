@@ -73,12 +73,12 @@ impl Run<'_> {
             match looked {
                 Ok(()) => {}
                 Err(Unread::OutOfTime) => return,
-                // One that had clusters has them still: they run on, and nobody checks them.
-                Err(Unread::OutOfReach) if !memory.inhabited.contains(region) => {
+                Err(Unread::OutOfReach) if memory.is_empty_and_out_of_reach(region, self.now) => {
                     tracing::info!(region, "the Region is not enabled, or closed by the organization");
-                    memory.round.out_of_reach.insert(region.to_owned(), self.now);
                 }
-                Err(Unread::OutOfReach | Unread::Denied | Unread::Failed) => self.miss(region),
+                Err(Unread::OutOfReach | Unread::Denied | Unread::Refused | Unread::Failed) => {
+                    self.miss(region);
+                }
             }
             self.progress.memory.round.leave(region);
         }
@@ -96,21 +96,22 @@ impl Run<'_> {
     /// What fails in the Region does not keep the rest of it from being checked.
     async fn check_region(&mut self, region: &str, profiles: &mut Profiles<'_>) -> Result<(), Unread> {
         let clusters = self.reads(region).clusters().await?;
-        let inhabited = &mut self.progress.memory.inhabited;
-        if clusters.is_empty() {
-            inhabited.remove(region);
-        } else {
-            inhabited.insert(region.to_owned());
-        }
+        self.progress.memory.saw(region, !clusters.is_empty());
         for cluster in clusters {
-            if cluster >= self.progress.memory.round.place.cluster {
-                self.check_cluster(region, &cluster, profiles).await?;
+            if cluster < self.progress.memory.round.place.cluster {
+                continue;
             }
+            if self.is_out_of_time() {
+                return Err(Unread::OutOfTime);
+            }
+            self.check_cluster(region, &cluster, profiles).await?;
+            // One without groups, or that could not be read, has its turn in a round like any other.
+            self.progress.memory.round.leave_cluster(&cluster);
         }
         Ok(())
     }
 
-    /// Goes on with the cluster. Fails only for want of time.
+    /// Goes on with the cluster. Fails only for want of time: what else fails is missed, and the walk goes on behind it.
     async fn check_cluster(
         &mut self,
         region: &str,
@@ -121,10 +122,9 @@ impl Run<'_> {
         let groups = match reads.groups(cluster).await {
             Ok(groups) => groups,
             Err(Unread::OutOfTime) => return Err(Unread::OutOfTime),
+            Err(Unread::Refused) if reads.is_gone(cluster, None).await => return Ok(()),
             Err(_) => {
-                if !reads.is_gone(cluster, None).await {
-                    self.miss(region);
-                }
+                self.miss(region);
                 return Ok(());
             }
         };
@@ -153,11 +153,10 @@ impl Run<'_> {
                     }
                 }
                 Err(Unread::OutOfTime) => return Err(Unread::OutOfTime),
+                Err(Unread::Refused) if reads.is_gone(cluster, Some(&group)).await => {}
                 Err(_) => {
-                    if !reads.is_gone(cluster, Some(&group)).await {
-                        self.report.node_groups_failed += 1;
-                        self.miss(region);
-                    }
+                    self.report.node_groups_failed += 1;
+                    self.miss(region);
                 }
             }
             self.progress.memory.round.place = Place {

@@ -2,10 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::progress::{Part, Place, Round};
+use crate::audit::progress::{Memory, Part, Place, Round};
 
 /// A Region that was out of reach may have been enabled since.
 const ASKED_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// Clusters of a Region that got out of reach are told as missed for so long; they may have been deleted right before, and
+/// nobody could see it.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl Round {
     pub(super) fn begin_unless_under_way(&mut self, now: Timestamp) {
@@ -46,6 +49,13 @@ impl Round {
         }
     }
 
+    /// Goes behind the cluster, in the Region that the round is in.
+    pub(super) fn leave_cluster(&mut self, cluster: &str) {
+        // No id lies between the two.
+        self.place.cluster = format!("{cluster}!");
+        self.place.group.clear();
+    }
+
     /// Goes behind the Region.
     pub(super) fn leave(&mut self, region: &str) {
         // No name of a Region lies between the two.
@@ -53,6 +63,33 @@ impl Round {
             region: format!("{region}!"),
             ..Place::default()
         };
+    }
+}
+
+impl Memory {
+    /// The Region's clusters could be read.
+    pub(super) fn saw(&mut self, region: &str, has_clusters: bool) {
+        self.round.out_of_reach.remove(region);
+        self.lost.remove(region);
+        if has_clusters {
+            self.inhabited.insert(region.to_owned());
+        } else {
+            self.inhabited.remove(region);
+        }
+    }
+
+    /// Notes that the Region is out of reach; `false` where that is a fault: one that had clusters has them still, they
+    /// run on, and nobody checks them.
+    pub(super) fn is_empty_and_out_of_reach(&mut self, region: &str, now: Timestamp) -> bool {
+        if self.inhabited.contains(region) {
+            let since = *self.lost.entry(region.to_owned()).or_insert(now);
+            if now < since + FORGOTTEN_AFTER {
+                return false;
+            }
+            self.saw(region, false);
+        }
+        self.round.out_of_reach.insert(region.to_owned(), now);
+        true
     }
 }
 
@@ -110,6 +147,36 @@ mod tests {
                 "{cluster} {group}"
             );
         }
+    }
+
+    /// It may have been emptied and then disabled, with nobody to see it.
+    #[test]
+    fn clusters_out_of_reach_are_forgotten_after_two_weeks() {
+        let mut memory = Memory::default();
+        assert!(memory.is_empty_and_out_of_reach("af-south-1", at("2026-11-01T00:00:00Z")));
+        memory.saw("eu-west-1", true);
+        for (time, is_empty) in [
+            ("2026-11-01T01:00:00Z", false),
+            ("2026-11-15T00:59:59Z", false),
+            ("2026-11-15T01:00:00Z", true),
+            ("2026-11-15T02:00:00Z", true),
+        ] {
+            assert_eq!(
+                memory.is_empty_and_out_of_reach("eu-west-1", at(time)),
+                is_empty,
+                "{time}"
+            );
+        }
+        assert_eq!((memory.inhabited.len(), memory.lost.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_cluster_that_is_left_is_behind_and_the_next_is_not() {
+        let mut round = Round::default();
+        round.enter("eu-west-1");
+        round.leave_cluster("pcs_b");
+        assert!("pcs_b" < round.place.cluster.as_str() && round.place.cluster.as_str() < "pcs_b0");
+        assert!(!round.place.is_behind("pcs_b0", "pcs_a"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub async fn start() -> World {
     start_with(Options::default()).await
 }
 
-async fn start_with(mut options: Options) -> World {
+pub async fn start_with(mut options: Options) -> World {
     for (name, value) in [ON, BOUNDED] {
         options
             .variables

@@ -1,7 +1,9 @@
 //! The scheduled sweep, invoked as EventBridge invokes it.
 
 mod reads;
+mod removal;
 mod runs;
+mod stalls;
 mod walk;
 
 use std::{collections::HashMap, time::Duration};

@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use iam_emulator::{InstanceProfile, Role, Seed};
+use iam_emulator::Seed;
 use jiff::Timestamp;
 use pcs_emulator::ClosedRegion;
 use serde_json::json;
 
-use super::walk::{
-    DENIED, PATH, WHOLE_RUN, deployment, fill, go_on_at, hour, made, names_made, sweep_at, with_a_group,
-};
-use crate::{
-    saga::iam_client,
-    world::{ALLOWED_POLICY, World, event, with_query},
-};
+use super::walk::{DENIED, WHOLE_RUN, fill, go_on_at, hour, made, sweep_at, with_a_group};
+use crate::world::{ALLOWED_POLICY, World, event, with_query};
 
 /// An organization closes Regions for everybody in an account; that is no fault of this API's.
 #[tokio::test]
@@ -151,100 +146,6 @@ async fn a_group_that_is_gone_by_now_is_not_missed() {
     );
 }
 
-/// Each row of a sweep is about one thing.
-#[tokio::test]
-async fn the_row_of_a_removed_role_names_that_role_and_nothing_else() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-idle",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    let worse = Role::new("AWSPCS-compute-node").attach("arn:aws:iam::aws:policy/AdministratorAccess");
-    world.stack.iam_emulator.seed(seed.role(worse)).unwrap();
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.node_groups_drifted, report.roles_removed),
-        (1, 1),
-        "{report:?}"
-    );
-    let rows = world.rows().await;
-    let step = |name: &str| rows.iter().find(|row| row["step"] == name).expect("a row");
-    let removed = step("ROLE_REMOVED");
-    assert_eq!(
-        removed["nodeRoleArn"],
-        "arn:aws:iam::123456789012:role/aws-pcs/pcs-api/AWSPCS-idle"
-    );
-    for foreign in ["resourceArn", "inspected", "violations", "awsRegion"] {
-        assert_eq!(removed.get(foreign), None, "{foreign}");
-    }
-    let drift = step("GUARDRAIL_DRIFT");
-    assert_eq!(
-        (&drift["awsRegion"], drift.get("nodeRoleArn")),
-        (&json!("us-east-1"), None)
-    );
-    assert!(
-        drift["inspected"]["roleArn"]
-            .as_str()
-            .unwrap()
-            .ends_with("AWSPCS-compute-node")
-    );
-}
-
-/// A group that began to use the role after it was checked keeps it.
-#[tokio::test]
-async fn what_groups_use_is_read_again_right_before_a_role_goes() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-late",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    world.stack.iam_emulator.seed(seed).unwrap();
-    // Of the run's two looks at the Region only the second one sees the cluster.
-    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-        action: Some("ListComputeNodeGroups".to_owned()),
-        times: 1,
-        effect: pcs_emulator::Effect::Garbage(json!({"computeNodeGroups": []}).to_string().into()),
-    });
-    fill(&world, 1, 1, |_| "AWSPCS-late".to_owned());
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.node_groups_checked, report.roles_removed),
-        (0, 0),
-        "{report:?}"
-    );
-    assert!(names_made(&world).await.contains("AWSPCS-late"));
-}
-
-/// An answer without what every group has says nothing of what it uses.
-#[tokio::test]
-async fn a_group_without_a_profile_in_the_answer_keeps_every_role() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-hidden",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    world.stack.iam_emulator.seed(seed).unwrap();
-    fill(&world, 1, 1, |_| "AWSPCS-hidden".to_owned());
-    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
-        action: Some("GetComputeNodeGroup".to_owned()),
-        times: 10,
-        effect: pcs_emulator::Effect::Garbage("{}".into()),
-    });
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!((report.roles_removed, report.complete), (0, false), "{report:?}");
-    assert_eq!(report.unread, ["us-east-1"]);
-    assert!(names_made(&world).await.contains("AWSPCS-hidden"));
-}
-
 /// Time that runs out later takes nothing back of what was seen before.
 #[tokio::test]
 async fn what_failed_before_time_ran_out_is_told_when_the_round_ends() {
@@ -270,150 +171,6 @@ async fn what_failed_before_time_ran_out_is_told_when_the_round_ends() {
     }
     assert_eq!((report.regions_left, report.complete), (0, false), "{report:?}");
     assert_eq!(report.unread, ["us-east-1"]);
-}
-
-/// A Region that does not answer just now may hold a group with any role.
-#[tokio::test]
-async fn no_role_goes_while_a_region_fails() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-idle",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    world.stack.iam_emulator.seed(seed).unwrap();
-    world
-        .stack
-        .pcs_emulator
-        .close_region("eu-west-1", Some(ClosedRegion::Throttled));
-    let later = Timestamp::now() + hour() * 2;
-    let report = sweep_at(&world, later, WHOLE_RUN).await;
-    assert_eq!(
-        (report.roles_removed, report.regions_failed),
-        (0, 1),
-        "{report:?}"
-    );
-    assert_eq!(report.unread, ["eu-west-1"]);
-    world.stack.pcs_emulator.close_region("eu-west-1", None);
-    let report = sweep_at(&world, later + hour(), WHOLE_RUN).await;
-    assert_eq!((report.roles_removed, report.complete), (1, true), "{report:?}");
-}
-
-/// Whoever put it into another profile runs something with it.
-#[tokio::test]
-async fn a_role_that_another_profile_has_too_stays_as_it_is() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-idle",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    let by_hand = InstanceProfile::new("by-hand").role("AWSPCS-idle");
-    world
-        .stack
-        .iam_emulator
-        .seed(seed.instance_profile(by_hand))
-        .unwrap();
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.roles_removed, report.roles_failed, report.complete),
-        (0, 0, true),
-        "{report:?}"
-    );
-    let client = iam_client(&world);
-    let attached = client
-        .list_attached_role_policies()
-        .role_name("AWSPCS-idle")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(attached.attached_policies().len(), 1);
-    let profile = client
-        .get_instance_profile()
-        .instance_profile_name("AWSPCS-idle")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(profile.instance_profile().unwrap().path(), PATH);
-}
-
-/// A role that cannot be removed is no success.
-#[tokio::test]
-async fn a_role_that_iam_keeps_is_counted() {
-    let world = with_a_group().await;
-    let seed = made(
-        Seed::new(),
-        "AWSPCS-idle",
-        &deployment(&world),
-        "us-east-1",
-        ALLOWED_POLICY,
-    );
-    world.stack.iam_emulator.seed(seed).unwrap();
-    world.stack.iam_emulator.inject(iam_emulator::Fault {
-        action: Some("DeleteRole".to_owned()),
-        times: 1,
-        effect: iam_emulator::Effect::Error {
-            status: http::StatusCode::CONFLICT,
-            code: "DeleteConflict".to_owned(),
-            message: "no".to_owned(),
-        },
-    });
-    let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-    assert_eq!(
-        (report.roles_removed, report.roles_failed, report.complete),
-        (0, 1, false),
-        "{report:?}"
-    );
-    assert_eq!(report.unread, ["iam"]);
-}
-
-/// Roles that cannot be listed, or looked at, are not known to be none.
-#[tokio::test]
-async fn what_iam_does_not_let_be_read_is_told() {
-    for action in [
-        "ListRoles",
-        "ListInstanceProfiles",
-        "GetRole",
-        "ListInstanceProfilesForRole",
-        "ListAttachedRolePolicies",
-        "ListRolePolicies",
-    ] {
-        let world = World::that_makes_roles().await;
-        let seed = made(
-            Seed::new(),
-            "AWSPCS-idle",
-            &deployment(&world),
-            "us-east-1",
-            ALLOWED_POLICY,
-        );
-        world.stack.iam_emulator.seed(seed).unwrap();
-        world.stack.iam_emulator.inject(iam_emulator::Fault {
-            action: Some(action.to_owned()),
-            times: 1,
-            effect: iam_emulator::Effect::Error {
-                status: http::StatusCode::FORBIDDEN,
-                code: "AccessDenied".to_owned(),
-                message: "no".to_owned(),
-            },
-        });
-        let report = sweep_at(&world, Timestamp::now() + hour() * 2, WHOLE_RUN).await;
-        assert_eq!(
-            (report.roles_removed, report.complete),
-            (0, false),
-            "{action}: {report:?}"
-        );
-        assert_eq!(report.unread, ["iam"], "{action}");
-        let attached = iam_client(&world)
-            .list_attached_role_policies()
-            .role_name("AWSPCS-idle")
-            .send()
-            .await;
-        assert_eq!(attached.unwrap().attached_policies().len(), 1, "{action}");
-    }
 }
 
 /// A cluster in a Region of its own.

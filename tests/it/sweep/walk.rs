@@ -46,6 +46,19 @@ pub async fn with_a_group() -> World {
     world
 }
 
+/// The same, and a role that this API made and nobody uses.
+pub async fn with_a_group_and_role(name: &str) -> World {
+    let world = with_a_group().await;
+    add_role(&world, name);
+    world
+}
+
+/// A role of this API in us-east-1.
+pub fn add_role(world: &World, name: &str) {
+    let seed = made(Seed::new(), name, &deployment(world), "us-east-1", ALLOWED_POLICY);
+    world.stack.iam_emulator.seed(seed).unwrap();
+}
+
 /// A role and its profile as this API makes them.
 pub fn made(seed: Seed, name: &str, deployment: &str, region: &str, policy: &str) -> Seed {
     let role = Role::new(name)
