@@ -116,15 +116,15 @@ impl Gateway {
         let settled = settled(&progress.memory, progress.closed_until, now);
         let can_sum_up = progress.digested_until < hour_of(settled);
         let round = &mut progress.memory.round;
-        if !progress.memory.hours_left && !can_sum_up && round.part == Part::Over {
-            return Ok(Report {
-                complete: round.unread.is_empty(),
-                ..Report::default()
-            });
-        }
-        // Where hours take all the time, the hourly event can meet a run under way each time.
+        // The hourly event may have met a run under way, and gone.
         if round.began.is_some_and(|began| began < now - ROUND_OVERDUE) {
             round.begin_unless_under_way(now);
+        }
+        if !progress.memory.hours_left && !can_sum_up && round.part == Part::Over {
+            return Ok(Report {
+                complete: round.began.is_some() && round.unread.is_empty(),
+                ..Report::default()
+            });
         }
         self.run(progress, lambda_request_id, now, deadline).await
     }
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
         if hours == Ok(false) {
             hours = self.hours(closed_before, self.deadline).await;
         }
-        self.progress.memory.hours_left = hours == Ok(false);
+        self.progress.memory.hours_left = hours != Ok(true);
         self.report.complete = self.is_complete(&hours);
         self.tell();
         let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
@@ -211,9 +211,14 @@ impl<'a> Run<'a> {
         let until = self.now - ABANDONED_AFTER;
         let closed = audit
             .close_abandoned(clients, &mut self.progress, until, deadline)
-            .await?;
-        self.report.records_closed += closed;
-        let settled = self.settle(closed > 0, closed_before);
+            .await;
+        // One that failed may have closed some before.
+        let settled = self.settle(closed != Ok(0), closed_before);
+        self.report.records_closed += closed?;
+        // A clock that was ahead wrote what this hour cannot have yet.
+        if self.progress.recorded().is_some_and(|last| self.now < last) {
+            return Ok(false);
+        }
         let progress = &mut self.progress;
         while audit
             .digest_next_hour(clients, progress, settled, self.now, deadline)

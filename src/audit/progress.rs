@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     Audit,
@@ -114,6 +115,38 @@ pub struct Place {
     pub group: String,
 }
 
+impl Memory {
+    /// What can be read of one that another version wrote. Where its round was nobody knows, so one begins; what runs wrote
+    /// into hours that are over may not have reached the index.
+    fn rescued(text: &str, now: Timestamp) -> Memory {
+        let written: Value = serde_json::from_str(text).unwrap_or_default();
+        let round = written.get("round");
+        Memory {
+            hours_left: true,
+            unsettled: Some(Unsettled {
+                since: now,
+                from: Timestamp::UNIX_EPOCH,
+            }),
+            round: Round {
+                began: Some(now),
+                part: Part::Checking,
+                out_of_reach: member(round, "outOfReach"),
+                ..Round::default()
+            },
+            inhabited: member(Some(&written), "inhabited"),
+            lost: member(Some(&written), "lost"),
+            ..Memory::default()
+        }
+    }
+}
+
+fn member<T: DeserializeOwned + Default>(of: Option<&Value>, name: &str) -> T {
+    let value = of.and_then(|of| of.get(name));
+    value
+        .and_then(|value| T::deserialize(value).ok())
+        .unwrap_or_default()
+}
+
 impl Progress {
     /// When it was recorded.
     pub fn recorded(&self) -> Option<Timestamp> {
@@ -149,33 +182,44 @@ impl Audit {
                 .ok()
                 .filter(|time| *time <= now)
         };
-        let read_from = text(&row, "sk").unwrap_or_default().to_owned();
-        let (Some(closed_until), Some(digested_until)) = (time("closedUntil"), time("digestedUntil")) else {
-            tracing::warn!(row = read_from, "SWEEP_PROGRESS_UNREADABLE");
-            return Ok(Progress {
-                read_from,
-                ..Progress::first(otherwise)
-            });
+        let mut progress = Progress {
+            read_from: text(&row, "sk").unwrap_or_default().to_owned(),
+            ..Progress::first(otherwise)
         };
-        Ok(Progress {
-            closed_until,
-            digested_until,
-            // One that cannot be read, of another version perhaps, costs a round and half a digest.
-            memory: text(&row, "memory")
-                .and_then(|memory| serde_json::from_str(memory).ok())
-                .unwrap_or_default(),
-            read_from,
-        })
+        let is_unreadable = || tracing::warn!(row = progress.read_from, "SWEEP_PROGRESS_UNREADABLE");
+        let memory = text(&row, "memory").unwrap_or("{}");
+        let memory = serde_json::from_str(memory).unwrap_or_else(|_| {
+            is_unreadable();
+            Memory::rescued(memory, now)
+        });
+        if let (Some(closed_until), Some(digested_until)) = (time("closedUntil"), time("digestedUntil")) {
+            (progress.closed_until, progress.digested_until) = (closed_until, digested_until);
+            progress.memory = memory;
+        } else {
+            is_unreadable();
+            // Of another hour than the one to begin with.
+            let half_digest = HalfDigest::default();
+            progress.memory = Memory {
+                half_digest,
+                ..memory
+            };
+        }
+        Ok(progress)
     }
 
-    /// `now` is when the sweep began.
+    /// `now` is when the sweep began. The row comes behind the one that it follows, also where a clock was ahead and is
+    /// right now: the newest row is the last one.
     pub async fn record_progress(
         &self,
         clients: &Clients,
         progress: &Progress,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut row = self.row(PARTITION, &format!("{now:.9}"), now);
+        let behind = progress
+            .recorded()
+            .and_then(|last| last.checked_add(SignedDuration::from_nanos(1)).ok());
+        let at = behind.map_or(now, |behind| behind.max(now));
+        let mut row = self.row(PARTITION, &format!("{at:.9}"), now);
         let mut set = |name: &str, value: String| row.insert(name.to_owned(), AttributeValue::S(value));
         set("closedUntil", progress.closed_until.to_string());
         set("digestedUntil", progress.digested_until.to_string());

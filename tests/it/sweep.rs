@@ -2,6 +2,7 @@
 
 mod reads;
 mod removal;
+mod resumed;
 mod runs;
 mod stalls;
 mod walk;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     scheduled,
-    walk::{WHOLE_RUN, go_on_at, sweep_at},
+    walk::{WHOLE_RUN, sweep_at},
 };
 use crate::world::{World, dynamodb, invoke_raw};
 
@@ -153,39 +153,5 @@ async fn forged_rows_stop_no_sweep() {
             (1, true),
             "{until:?}: {report:?}"
         );
-    }
-}
-
-/// Work that takes every run whole must not keep a new round from beginning.
-#[tokio::test]
-async fn a_round_begins_though_the_hourly_event_finds_a_run_under_way() {
-    let world = World::start().await;
-    world.node_group().await;
-    let now = Timestamp::now();
-    sweep_at(&world, now, WHOLE_RUN).await;
-    let config = pcs_api::config::Config::read(|name| world.stack.variables().get(name).cloned()).unwrap();
-    let clients = pcs_api::aws::Clients::new(config.aws.clone());
-    let audit = pcs_api::audit::Audit::new(std::sync::Arc::new(config));
-    let mut progress = audit.progress(&clients, now, now).await.unwrap();
-    progress.memory.hours_left = true;
-    let recorded = now + SignedDuration::from_secs(1);
-    audit
-        .record_progress(&clients, &progress, recorded)
-        .await
-        .unwrap();
-    for (minutes, checked) in [(30, 0), (70, 1)] {
-        let at = now + SignedDuration::from_mins(minutes);
-        assert_eq!(
-            go_on_at(&world, at, WHOLE_RUN).await.node_groups_checked,
-            checked,
-            "{minutes}"
-        );
-        let mut progress = audit.progress(&clients, at, now).await.unwrap();
-        progress.memory.hours_left = true;
-        let recorded = at + SignedDuration::from_secs(1);
-        audit
-            .record_progress(&clients, &progress, recorded)
-            .await
-            .unwrap();
     }
 }
