@@ -43,8 +43,10 @@ const ROUND_OVERDUE: SignedDuration = SignedDuration::from_mins(65);
 const STUCK_AFTER: SignedDuration = SignedDuration::from_hours(2);
 /// An index lags behind its table by moments; what was written just now is left to a later run.
 const REACHES_INDEX_IN: SignedDuration = SignedDuration::from_mins(5);
-/// All rows of a run are one audit event, and an answer of Lambda holds 6 MB. The next run goes on.
+/// All rows of a run are one audit event, and an answer of Lambda holds 6 MB; what a row has of its chain is not counted.
+/// The next run goes on.
 const STEPS_MAX: u32 = 1_000;
+const STEPS_BYTES_MAX: usize = 4_000_000;
 /// What is left after the deadline for the last rows.
 const CLOSING: Duration = Duration::from_secs(1);
 /// What is so far behind is told as a fault.
@@ -89,6 +91,7 @@ struct Run<'a> {
     now: Timestamp,
     deadline: Instant,
     steps: u32,
+    steps_bytes: usize,
 }
 
 impl Gateway {
@@ -167,6 +170,7 @@ impl Gateway {
             now,
             deadline,
             steps: 0,
+            steps_bytes: 0,
         };
         let result = run.all().await;
         run.close(result).await
@@ -328,7 +332,7 @@ impl<'a> Run<'a> {
         let mut entry = self.entry.clone();
         about(&mut entry);
         let (audit, clients) = (&self.gateway.audit, &self.gateway.clients);
-        audit.step(clients, &mut entry, step, self.opened).await;
+        self.steps_bytes += audit.step(clients, &mut entry, step, self.opened).await;
         self.steps += 1;
         self.entry.numbers_after(&entry);
     }
@@ -346,7 +350,8 @@ impl<'a> Run<'a> {
     }
 
     fn is_out_of_time(&self) -> bool {
-        Instant::now() >= self.deadline || self.steps >= STEPS_MAX
+        let is_full = self.steps >= STEPS_MAX || self.steps_bytes >= STEPS_BYTES_MAX;
+        is_full || Instant::now() >= self.deadline
     }
 }
 

@@ -45,6 +45,12 @@ pub fn row(row: &Item) -> Map<String, Value> {
     .collect()
 }
 
+/// How much of the function's answer the row takes. That answer is JSON with the body as text in it.
+pub fn answered_bytes(row: &Item) -> usize {
+    let body = Value::Object(self::row(row)).to_string();
+    Value::from(body).to_string().len()
+}
+
 /// The JSON that was recorded, or its beginning as text if it was cut.
 fn recorded(value: &AttributeValue) -> Value {
     let text = value.as_s().map(String::as_str).unwrap_or_default();

@@ -127,8 +127,9 @@ impl Audit {
         }
     }
 
-    /// Records something between opening and closing; `_opened` proves that there is something to add to.
-    pub async fn step(&self, clients: &Clients, entry: &mut Entry, what: Step, _opened: &Opened) {
+    /// Records something between opening and closing; `_opened` proves that there is something to add to. Returns how many
+    /// bytes it takes of the answer that tells the call.
+    pub async fn step(&self, clients: &Clients, entry: &mut Entry, what: Step, _opened: &Opened) -> usize {
         let (event_id, operation) = (entry.event_id, entry.operation_name());
         let role = entry.node_role.as_deref();
         if what == Step::GuardrailDrift {
@@ -141,9 +142,12 @@ impl Audit {
         }
         let stage = entry.next_step(what);
         let by = entry.stepped_by(CLOSE_TIMEOUT);
-        if let Err(reason) = self.put(clients, entry, stage, None, by).await {
+        let row = self.build(entry, stage, None);
+        let bytes = event::answered_bytes(&row);
+        if let Err(reason) = self.put_row(clients, row, by).await {
             incomplete(entry, reason);
         }
+        bytes
     }
 
     /// Records a call that was refused before it was opened: its only row, without which no answer is released.
@@ -171,14 +175,22 @@ impl Audit {
         outcome: Option<&Outcome>,
         by: Instant,
     ) -> Result<(), &'static str> {
-        if by <= Instant::now() {
-            return Err("no time was left to write the row");
-        }
+        let row = self.build(entry, stage, outcome);
+        self.put_row(clients, row, by).await
+    }
+
+    fn build(&self, entry: &Entry, stage: Stage, outcome: Option<&Outcome>) -> Item {
         let common = Common {
             config_hash: self.config_hash.get_or_init(|| self.config.hash()),
             retention_days: self.config.audit.retention_days,
         };
-        let row = row::build(entry, stage, outcome, common);
+        row::build(entry, stage, outcome, common)
+    }
+
+    async fn put_row(&self, clients: &Clients, row: Item, by: Instant) -> Result<(), &'static str> {
+        if by <= Instant::now() {
+            return Err("no time was left to write the row");
+        }
         // A panic in here must not take the answer of a call that was carried out with it.
         let write = AssertUnwindSafe(self.write(clients, row)).catch_unwind();
         match timeout_at(by, write).await {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     saga::iam_client,
-    world::{ALLOWED_POLICY, GUARD, World},
+    world::{ALLOWED_POLICY, GUARD, World, at, event},
 };
 
 pub const PATH: &str = "/aws-pcs/pcs-api/";
@@ -299,5 +299,55 @@ async fn a_region_that_denies_is_never_taken_for_an_empty_one() {
     assert!(
         row["errorMessage"].as_str().unwrap().contains("eu-west-1"),
         "{row}"
+    );
+}
+
+/// All rows of a run are one answer of the function, which holds 6 MB.
+#[tokio::test]
+async fn the_event_of_a_sweep_can_be_read_however_many_roles_went_bad() {
+    const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+    let world = World::with(&[("PCS_API_REGION_SCOPE", "us-east-1")]).await;
+    world.node_group().await;
+    let bad = |number: usize| {
+        let path = format!("/{}/", "p".repeat(500));
+        let policies = (0..20).map(|n| format!("arn:aws:iam::123456789012:policy{path}bad-{n}"));
+        policies.fold(Role::new(format!("AWSPCS-bad-{number}")).path(PATH), Role::attach)
+    };
+    let seed = (0..4).fold(Seed::new(), |seed, number| {
+        let name = format!("AWSPCS-bad-{number}");
+        let profile = InstanceProfile::new(&name).path(PATH).role(&name);
+        seed.role(bad(number)).instance_profile(profile)
+    });
+    world.stack.iam_emulator.seed(seed).unwrap();
+    fill(&world, 1, 400, |number| format!("AWSPCS-bad-{}", number % 4));
+    let now = Timestamp::now();
+    let mut report = sweep_at(&world, now, WHOLE_RUN).await;
+    let mut drifted = report.node_groups_drifted;
+    for minute in 1..40 {
+        if report.regions_left == 0 {
+            break;
+        }
+        report = go_on_at(&world, now + SignedDuration::from_mins(2 * minute), WHOLE_RUN).await;
+        drifted += report.node_groups_drifted;
+    }
+    assert_eq!(drifted, 400, "{report:?}");
+    let rows = world.rows().await;
+    let sweeps = rows
+        .iter()
+        .filter(|row| row["eventName"] == "Sweep" && row["sk"] == "9#COMPLETE");
+    let mut largest = 0;
+    for sweep in sweeps {
+        let id = sweep["eventId"].as_str().unwrap();
+        let answer = world
+            .send(&at(event("get-audit-event"), &[("eventId", id)]))
+            .await;
+        assert_eq!(answer.status, 200);
+        let body = answer.body.to_string();
+        largest = largest.max(Value::from(body).to_string().len());
+    }
+    assert!(largest < ANSWER_BYTES_MAX, "{largest}");
+    assert!(
+        largest > ANSWER_BYTES_MAX / 2,
+        "{largest}: the limit was not reached"
     );
 }
