@@ -11,6 +11,8 @@ use crate::{contract, error::FieldError, operations::Operation, principal::Princ
 
 const DEFAULT_RANGE: SignedDuration = SignedDuration::from_hours(24);
 const DEFAULT_RESULTS: u64 = 50;
+/// 2024-08-28, the day on which there was PCS: no call is older, and every hour that is asked for is read.
+const BEGINNING: Timestamp = Timestamp::constant(1_724_803_200, 0);
 
 /// A page that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl Question {
         let source = source(input, &mut errors);
         let (from, to) = match &cursor {
             Some(cursor) => (cursor.from, cursor.to),
-            None => range(input, now, &source, &mut errors),
+            None => possible(range(input, now, &source, &mut errors), now),
         };
         let limit = input.get("maxResults").and_then(Value::as_u64);
         let filter = Filter {
@@ -169,6 +171,11 @@ fn range(
     (from, to)
 }
 
+/// Without the hours in which no call can be.
+fn possible((from, to): (Timestamp, Timestamp), now: Timestamp) -> (Timestamp, Timestamp) {
+    (from.max(BEGINNING), to.min(now))
+}
+
 /// A time as clients write it, in a form that the contract's pattern lets pass: RFC 3339, with a blank for the `T` or
 /// before the zone, with zones such as `+0100`, `+01`, `UTC` and `+0100 CET`, with a `+` that form decoding made a blank
 /// (a `-` stays one), without seconds, or with more digits of a second than a clock has.
@@ -228,6 +235,21 @@ mod tests {
         assert_eq!(fault("clusterIdentifier", "demo-cluster"), None);
         assert!(fault("clusterIdentifier", "demo cluster").is_some());
         assert!(fault("decision", "allow").is_some());
+    }
+
+    #[test]
+    fn hours_in_which_no_call_can_be_are_not_asked_for() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = time("2026-11-30T12:00:00Z");
+        let inside = (time("2026-11-01T00:00:00Z"), time("2026-11-30T11:00:00Z"));
+        assert_eq!(possible(inside, now), inside);
+        for (from, to) in [
+            ("9998-01-01T00:00:00Z", "9998-02-01T00:00:00Z"),
+            ("0001-01-01T00:00:00Z", "0001-02-01T00:00:00Z"),
+        ] {
+            let (from, to) = possible((time(from), time(to)), now);
+            assert!(from > to, "{from} {to}");
+        }
     }
 
     /// The forms are those of RFC 3339, of Python's `%z`, of Rust's `DateTime::to_string`, of Postgres; and what form

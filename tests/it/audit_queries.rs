@@ -385,3 +385,24 @@ async fn without_time_an_answer_is_never_empty_with_a_token() {
         "{answer:?}"
     );
 }
+
+/// No call is older than PCS, or of tomorrow: such a range is answered without a look at its hours.
+#[tokio::test]
+async fn a_range_in_which_no_call_can_be_is_empty() {
+    let world = World::start().await;
+    world.cluster().await;
+    for (from, to) in [
+        ("9998-01-01T00:00:00Z", "9998-01-31T00:00:00Z"),
+        ("0001-01-02T00:00:00Z", "0001-02-01T00:00:00Z"),
+    ] {
+        for other in [("operation", "CreateCluster"), ("clusterIdentifier", "demo")] {
+            let range = [("startTime", from), ("endTime", to), other];
+            let answer = world.send(&with_query(event("list-audit-events"), &range)).await;
+            assert_eq!(
+                (answer.status, &answer.body),
+                (200, &json!({"auditEvents": []})),
+                "{from}"
+            );
+        }
+    }
+}
