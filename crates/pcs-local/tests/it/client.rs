@@ -101,13 +101,14 @@ async fn send(
     headers: &[(String, String)],
     body: &str,
 ) -> io::Result<Answer> {
-    let mut request = format!("{method} {path} HTTP/1.1\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    request += &format!(
-        "content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
+    let headers: Vec<String> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let headers = headers.concat();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
     );
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(request.as_bytes()).await?;
