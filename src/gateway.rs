@@ -11,6 +11,7 @@
 
 mod audit_events;
 mod node_role;
+mod reads;
 mod unseen;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};

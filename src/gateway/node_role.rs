@@ -2,22 +2,25 @@
 //! profile are made, or the policies of a role that was made are changed, and undone if PCS refuses for good.
 //!
 //! What was made passes the same gathering, the same rules and the same call as a profile that was always there.
-//! Only a refusal is undone, and only if it is certain that PCS did not act on this request or on an earlier try of it.
-//! When nobody knows everything stays: the same request with the same token goes on where it stopped, and the sweep
-//! removes what no group came to use.
+//! Only a refusal is undone, only if it is certain that PCS did not act on it, and only what the refused request made
+//! itself: with what an earlier try made, another group can have come to run. Everything else stays: the same request
+//! with the same token goes on where it stopped, and the sweep, which reads all groups, removes what none came to use.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Gateway, Passage, Success, note, unread, unseen};
+use super::{
+    Gateway, Passage, Success,
+    reads::{self, Group},
+    unread, unseen,
+};
 use crate::{
     audit::record::{Decision, Step},
-    error::{Error, FieldError, Service},
+    error::{Error, FieldError, Sentence},
     guardrails::{
-        self, Denial, Permit,
+        Denial, Permit,
         node_role::{self, AttachmentPermit, RolePermit},
     },
     iam::{
@@ -25,7 +28,6 @@ use crate::{
         roles::{Changes, Roles, Standing},
     },
     operations::Action,
-    pcs,
     router::Call,
 };
 
@@ -44,9 +46,9 @@ pub(super) enum Prepared {
 
 /// A role on its way, and its profile.
 pub(super) struct Made {
-    permit: RolePermit,
+    pub(super) permit: RolePermit,
     /// A read of the compute node group that the request names.
-    group: Permit,
+    pub(super) group: Permit,
     role: Option<Standing>,
     profile: Option<Standing>,
     /// Seconds since the epoch, of the last thing that PCS must come to see.
@@ -55,20 +57,23 @@ pub(super) struct Made {
     names: Vec<String>,
 }
 
+impl Made {
+    /// Whether PCS may still be blind to it.
+    fn is_young(&self) -> bool {
+        Timestamp::now().as_second() - self.youngest < PROPAGATION_SECONDS
+    }
+
+    /// Whether nothing of it stood there before this request.
+    fn is_all_new(&self) -> bool {
+        let all = [self.role, self.profile];
+        all.into_iter().flatten().all(|standing| standing.created)
+    }
+}
+
 /// A role whose policies were changed.
 pub(super) struct Changed {
     permit: AttachmentPermit,
     changes: Changes,
-}
-
-/// The compute node group of the request, as far as PCS tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
-    RunsWithTheRole,
-    /// It does not exist, or has another instance profile.
-    DoesNot,
-    /// PCS denies the read, and does not tell which groups there are.
-    Hidden,
 }
 
 impl Gateway {
@@ -125,7 +130,7 @@ impl Gateway {
         self.open(passage).await?;
         self.find_cluster(call, passage).await?;
         let mut made = Box::new(Made {
-            group: read_of_the_group(call).ok_or(Error::Internal)?,
+            group: reads::of_the_group(call).ok_or(Error::Internal)?,
             permit,
             role: None,
             profile: None,
@@ -153,9 +158,12 @@ impl Gateway {
             match self.group(made, passage).await? {
                 // All was done before; what happened to the role since then is not this request's to change.
                 Group::RunsWithTheRole => return Ok(()),
-                Group::DoesNot => {}
+                Group::HasAnother | Group::IsNotThere => {}
                 // A role that may be in use is not changed.
                 Group::Hidden => return Err(Error::UpstreamAccessDenied(None)),
+            }
+            if self.is_finished(made, passage).await? {
+                return Ok(());
             }
         }
         self.roles(passage)?.set_policies(&made.permit).await?;
@@ -176,39 +184,59 @@ impl Gateway {
         Ok(())
     }
 
-    /// A cluster that PCS does not have, or a Region that is not this account's, needs no role: it would be one more
-    /// for each try, and in a Region that no sweep can read.
-    async fn find_cluster(&self, call: &Call, passage: &mut Passage) -> Result<(), Error> {
-        let permit = read_of(Action::GetCluster, call).ok_or(Error::Internal)?;
-        match self.read_pcs(&permit, passage).await {
-            Ok(_) => Ok(()),
-            Err(Error::BadGateway(_) | Error::OutOfTime { .. } | Error::Unknown(_)) => {
-                Err(Error::FactsUnavailable("the cluster"))
-            }
-            Err(error) => Err(error),
+    /// Whether an earlier try came to its end. From then on another group can run with the role, so it is taken as it
+    /// is or not at all.
+    async fn is_finished(&self, made: &mut Made, passage: &mut Passage) -> Result<bool, Error> {
+        let Some(profile) = self.roles(passage)?.finished_profile(&made.permit).await? else {
+            return Ok(false);
+        };
+        made.profile = Some(profile);
+        made.youngest = profile.since;
+        self.record(Step::InstanceProfileAdopted, passage).await;
+        let role = made.permit.role();
+        let mut iam_calls = Vec::new();
+        let read = Box::pin(facts::attached(self.clients.iam(), &role.name, &mut iam_calls));
+        let attached = tokio::time::timeout_at(passage.deadline, read).await;
+        passage.entry.downstream.append(&mut iam_calls);
+        let attached = attached.unwrap_or(Err(Unavailable::Later));
+        let attached = attached.map_err(|reason| unread(reason, "the role's policies"))?;
+        let has = |arn: &String| attached.iter().any(|other| other.eq_ignore_ascii_case(arn));
+        if role.policies.iter().all(has) {
+            return Ok(true);
         }
+        // What was attached moments ago need not be listed yet.
+        Err(if made.is_young() {
+            Error::RoleUnfinished
+        } else {
+            Error::Conflict(Sentence::Ours(format!(
+                "the role `{}` was made for this request before and has other policies by now; another compute node \
+                 group may run with it, so it is left as it is; use a clientToken that you have not used before",
+                role.name
+            )))
+        })
     }
 
-    /// Removes what was made, if the request is refused for good and no group runs with it. What is told is always
-    /// why the request was refused, not how the removal went.
+    /// Removes what was made, if the request is refused for good, nothing of it stood there before, and no group runs
+    /// with it. What is told is always why the request was refused, not how the removal went.
     async fn give_up(&self, made: &Made, error: Error, passage: &mut Passage) -> Error {
         let may_end = error.is_final() || matches!(error, Error::Unknown(_));
-        let Some(role) = made.role.filter(|_| may_end) else {
+        if made.role.is_none() || !may_end {
             return error;
-        };
+        }
         let group = self.group(made, passage).await;
         if group == Ok(Group::RunsWithTheRole) {
             return error;
         }
         // What PCS does not tell just now, it may tell the next try.
-        let is_young = Timestamp::now().as_second() - made.youngest < PROPAGATION_SECONDS;
-        if is_young && unseen::may_be_unseen(&error, &made.permit.role().name, &made.names) {
+        if made.is_young() && unseen::may_be_unseen(&error, &made.permit.role().name, &made.names) {
             passage.entry.decision = Decision::Error;
             passage.entry.violations.clear();
             return Error::Propagating(error.quote().cloned());
         }
-        let is_first = role.created && !passage.is_in_doubt;
-        if !error.is_final() || !(is_first || (group == Ok(Group::DoesNot) && denies_all_tries(&error))) {
+        if !error.is_final() || passes_by_itself(&error, &group) {
+            return error;
+        }
+        if !made.is_all_new() || passage.is_in_doubt {
             // It stays with what is not allowed.
             if matches!(error, Error::Guardrail(_)) {
                 self.record(Step::Orphan, passage).await;
@@ -216,9 +244,8 @@ impl Gateway {
             return error;
         }
         // A denied read proves nothing about an earlier try, but here there was none.
-        let is_unused = matches!(group, Ok(Group::DoesNot | Group::Hidden));
         let removed = match self.roles(passage) {
-            Ok(mut roles) if is_unused => roles
+            Ok(mut roles) if group.is_ok() => roles
                 .remove(&made.permit.removal(), made.profile.is_some())
                 .await
                 .is_ok(),
@@ -297,52 +324,6 @@ impl Gateway {
         Err(Error::Validation(errors.collect()))
     }
 
-    /// Whether the group that the request names runs with the role already.
-    async fn group(&self, made: &Made, passage: &mut Passage) -> Result<Group, Error> {
-        match self.read_pcs(&made.group, passage).await {
-            Ok(output) => {
-                let group = output.get("computeNodeGroup");
-                let profile = group.and_then(|group| group.get("iamInstanceProfileArn"));
-                let ours = profile.and_then(Value::as_str) == Some(&made.permit.role().profile_arn);
-                Ok(if ours {
-                    Group::RunsWithTheRole
-                } else {
-                    Group::DoesNot
-                })
-            }
-            // In a Region that is not the account's there is no group.
-            Err(Error::NotFound(_) | Error::Validation(_)) => Ok(Group::DoesNot),
-            Err(Error::UpstreamAccessDenied(_)) => Ok(self.look_in_the_list(made, passage).await),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// PCS may deny the read of a group because it does not exist; the list of the cluster's groups tells.
-    async fn look_in_the_list(&self, made: &Made, passage: &mut Passage) -> Group {
-        let Some(list) = read_of(Action::ListComputeNodeGroups, made.group.call()) else {
-            return Group::Hidden;
-        };
-        let Ok(output) = self.read_pcs(&list, passage).await else {
-            return Group::Hidden;
-        };
-        let listed = output.get("computeNodeGroups").and_then(Value::as_array);
-        let ours = made.group.call().input.get("computeNodeGroupIdentifier");
-        let is_whole = output.get("nextToken").is_none_or(Value::is_null);
-        match listed {
-            Some(listed) if is_whole && listed.iter().all(|group| group.get("name") != ours) => {
-                Group::DoesNot
-            }
-            _ => Group::Hidden,
-        }
-    }
-
-    async fn read_pcs(&self, permit: &Permit, passage: &mut Passage) -> Result<Map<String, Value>, Error> {
-        let deadline = passage.deadline;
-        let opened = self.open(passage).await?;
-        let answer = pcs::call(&self.clients, permit, opened, None, deadline).await;
-        note(&mut passage.entry, permit.action(), answer).map(|answer| answer.output)
-    }
-
     fn roles<'p>(&'p self, passage: &'p mut Passage) -> Result<Roles<'p>, Error> {
         let opened = passage.opened.as_ref().ok_or(Error::Internal)?;
         let log = &mut passage.entry.downstream;
@@ -358,15 +339,10 @@ impl Gateway {
     }
 }
 
-/// Whether a request that is refused so can never have been carried out, by no try: refusals of another kind can come
-/// from an earlier try that was.
-fn denies_all_tries(error: &Error) -> bool {
-    let is_of_iam = error.quote().is_some_and(|quote| quote.service == Service::Iam);
-    let denies = matches!(
-        error,
-        Error::Refused { .. } | Error::Validation(_) | Error::NotFound(_)
-    );
-    denies && !is_of_iam
+/// Whether PCS is at odds with the state of something else than a group of that name, as with a cluster that is being
+/// changed: to make and remove a role at each try until then would help nobody.
+fn passes_by_itself(error: &Error, group: &Result<Group, Error>) -> bool {
+    matches!(error, Error::Conflict(Sentence::Quoted(_))) && *group == Ok(Group::IsNotThere)
 }
 
 /// What says that nothing was done, in a request of which a part is done.
@@ -379,23 +355,6 @@ fn begun(error: Error) -> Error {
     } else {
         error
     }
-}
-
-fn read_of_the_group(call: &Call) -> Option<Permit> {
-    let name = call.input.get("computeNodeGroupName")?;
-    let cluster = call.input.get("clusterIdentifier")?;
-    let input = Map::from_iter([
-        ("clusterIdentifier".to_owned(), cluster.clone()),
-        ("computeNodeGroupIdentifier".to_owned(), name.clone()),
-    ]);
-    guardrails::permit_read(Action::GetComputeNodeGroup, &call.region, input)
-}
-
-/// A read of the call's cluster, or of what is in it.
-fn read_of(action: Action, call: &Call) -> Option<Permit> {
-    let cluster = call.input.get("clusterIdentifier")?;
-    let input = Map::from_iter([("clusterIdentifier".to_owned(), cluster.clone())]);
-    guardrails::permit_read(action, &call.region, input)
 }
 
 /// Puts a refusal on record.

@@ -167,6 +167,24 @@ impl<'a> Roles<'a> {
         })
     }
 
+    /// The profile, if an earlier try of the same request got as far as to put the role into it.
+    pub async fn finished_profile(&mut self, permit: &RolePermit) -> Result<Option<Standing>, Failure> {
+        let role = permit.role();
+        let request = self
+            .client
+            .get_instance_profile()
+            .instance_profile_name(&role.name);
+        let found = match self.ask("GetInstanceProfile", request.send()).await {
+            Ok(output) => own(output.instance_profile, role)?,
+            Err(refusal) if refusal.code == "NoSuchEntity" => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        Ok((!found.roles.is_empty()).then(|| Standing {
+            created: false,
+            since: found.create_date.secs(),
+        }))
+    }
+
     /// The profile of that name, if it was made for this request and holds no other role.
     async fn own_profile(&mut self, wanted: &NodeRole) -> Result<InstanceProfile, Failure> {
         let request = self
@@ -174,15 +192,7 @@ impl<'a> Roles<'a> {
             .get_instance_profile()
             .instance_profile_name(&wanted.name);
         let found = self.ask("GetInstanceProfile", request.send()).await?;
-        let found = found.instance_profile.ok_or(Failure::Unfinished)?;
-        let ours = found.arn == wanted.profile_arn
-            && has_tags(found.tags.as_deref(), wanted)
-            && found.roles.iter().all(|role| role.role_name == wanted.name);
-        if ours {
-            Ok(found)
-        } else {
-            Err(foreign("an instance profile", wanted))
-        }
+        own(found.instance_profile, wanted)
     }
 
     /// Puts the role into the profile; `false`: it is there already.
@@ -391,6 +401,19 @@ fn is_ours(found: &Role, wanted: &NodeRole) -> bool {
         && has_tags(found.tags.as_deref(), wanted)
         && boundary == wanted.boundary.as_deref()
         && document(found.assume_role_policy_document.as_deref().unwrap_or_default()) == wanted.trust
+}
+
+/// The profile, if it is the one that this request makes and holds no other role.
+fn own(found: Option<InstanceProfile>, wanted: &NodeRole) -> Result<InstanceProfile, Failure> {
+    let found = found.ok_or(Failure::Unfinished)?;
+    let ours = found.arn == wanted.profile_arn
+        && has_tags(found.tags.as_deref(), wanted)
+        && found.roles.iter().all(|role| role.role_name == wanted.name);
+    if ours {
+        Ok(found)
+    } else {
+        Err(foreign("an instance profile", wanted))
+    }
 }
 
 fn has_tags(found: Option<&[Tag]>, wanted: &NodeRole) -> bool {

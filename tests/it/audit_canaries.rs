@@ -380,6 +380,7 @@ async fn what_a_service_repeats_of_a_request_is_not_kept() {
         json!({"iamInstanceProfileArn": null, "iam": {"additionalIamPolicies": [ALLOWED_POLICY]}}),
     );
     let logs = Logs::at(LevelFilter::DEBUG);
+    let mut tries = 0;
     for message in repeated(secret) {
         for code in [
             "ValidationException",
@@ -420,7 +421,11 @@ async fn what_a_service_repeats_of_a_request_is_not_kept() {
                     message: message.clone(),
                 },
             });
-            let answer = send(&world, &request, Plan::default()).await;
+            // What is complete is not touched again.
+            tries += 1;
+            let anew = json!({"clientToken": format!("try-{tries}-5c0b-4a53")});
+            let anew = with_body(request.clone(), anew);
+            let answer = send(&world, &anew, Plan::default()).await;
             assert!(answer.status >= 400, "{answer:?}");
             world.stack.iam_emulator.clear_faults();
         }

@@ -6,6 +6,7 @@ mod faults;
 mod foreign;
 mod kills;
 mod orphans;
+mod shared;
 mod unseen;
 mod update;
 

@@ -101,9 +101,9 @@ async fn a_refusal_of_the_next_call_does_not_take_what_the_first_may_have_used()
 async fn a_refusal_after_a_throttled_attempt_leaves_nothing() {
     let world = start().await;
     strike(&world, CREATE, 1, Effect::Throttle);
-    strike(&world, CREATE, 9, pcs_error("ConflictException"));
+    strike(&world, CREATE, 9, pcs_error("ValidationException"));
     let answer = world.send(&create(&["a", "b"])).await;
-    assert_eq!(refused(&answer), (409, "ConflictException"), "{answer:?}");
+    assert_eq!(refused(&answer), (400, "ValidationException"), "{answer:?}");
     assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED");
     nothing_is_left(&world).await;
 }

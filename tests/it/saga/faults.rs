@@ -186,7 +186,6 @@ async fn two_same_requests_at_once_make_one_role_and_one_group() {
 async fn what_pcs_refuses_for_good_leaves_nothing() {
     for (code, status) in [
         ("ValidationException", 400),
-        ("ConflictException", 409),
         ("ServiceQuotaExceededException", 402),
         ("ResourceNotFoundException", 404),
     ] {
