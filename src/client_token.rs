@@ -19,6 +19,6 @@ impl ScopedToken {
             .given
             .as_deref()
             .unwrap_or("(made by this API; none was given)");
-        error.with_quotes(|text| text.replace(&self.sent, given))
+        error.with_quotes(&|text| text.replace(&self.sent, given))
     }
 }

@@ -9,6 +9,8 @@ pub struct Lack {
     /// `service:Action`.
     permission: String,
     reason: Option<Reason>,
+    /// A policy denies it by name, so that nothing that comes later changes it.
+    is_explicit: bool,
 }
 
 /// Why the permission is missing, as far as AWS says it.
@@ -30,8 +32,40 @@ const POLICIES: [&str; 9] = [
     "role trust policy",
     "trust policy",
 ];
-const SERVICE_CHARS_MAX: usize = 32;
+/// The services that PCS, and what acts for it, calls for the function's role. A word of another form of permission
+/// could be anything that a caller sent.
+const SERVICES: [&str; 24] = [
+    "application-autoscaling",
+    "autoscaling",
+    "cloudwatch",
+    "ec2",
+    "ec2-instance-connect",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "events",
+    "execute-api",
+    "fsx",
+    "iam",
+    "kms",
+    "license-manager",
+    "logs",
+    "pcs",
+    "ram",
+    "resource-groups",
+    "s3",
+    "secretsmanager",
+    "servicequotas",
+    "sqs",
+    "ssm",
+    "sts",
+    "tag",
+];
 const ACTION_CHARS_MAX: usize = 64;
+/// EC2's other sentence for a missing permission, and the permission that it means.
+const SERVICE_LINKED_ROLE: (&str, &str) = (
+    "permission to create the service-linked role",
+    "iam:CreateServiceLinkedRole",
+);
 
 impl Lack {
     /// What the sentence says; `None` if it names no permission.
@@ -41,11 +75,27 @@ impl Lack {
         let mut behind = lower
             .match_indices(BEFORE)
             .filter_map(|(at, _)| sentence.get(at + BEFORE.len()..));
-        let permission = behind.find_map(permission_at)?;
+        let other = lower.contains(SERVICE_LINKED_ROLE.0);
+        let permission = behind.find_map(permission_at);
+        let permission = permission.or(other.then_some(SERVICE_LINKED_ROLE.1))?;
         Some(Lack {
             permission: permission.to_owned(),
             reason: reason(&lower),
+            is_explicit: lower.contains("explicit deny"),
         })
+    }
+
+    /// Of a call that needs this permission and no other.
+    pub fn of_only(permission: &str) -> Lack {
+        Lack {
+            permission: permission.to_owned(),
+            reason: None,
+            is_explicit: false,
+        }
+    }
+
+    pub fn of_service_linked_role() -> Lack {
+        Lack::of_only(SERVICE_LINKED_ROLE.1)
     }
 
     /// Of a denied IAM action: one action can need more permissions than the one of its name.
@@ -59,6 +109,7 @@ impl Lack {
         let permission = permission.filter(is_iams).map(str::to_owned);
         Lack {
             permission: permission.unwrap_or_else(|| format!("iam:{action}")),
+            is_explicit: told.as_ref().is_some_and(|lack| lack.is_explicit),
             reason: told.and_then(|lack| lack.reason),
         }
     }
@@ -67,8 +118,18 @@ impl Lack {
         &self.permission
     }
 
-    pub fn is_of(&self, service: &str) -> bool {
+    fn is_of(&self, service: &str) -> bool {
         self.permission.split(':').next() == Some(service)
+    }
+
+    /// Whether AWS also says so while it does not see a new role or instance profile: of neither it then knows the path,
+    /// which the permission depends on.
+    pub fn may_be_of_the_unseen(&self) -> bool {
+        !self.is_explicit
+            && matches!(
+                self.permission.as_str(),
+                "iam:PassRole" | "iam:GetInstanceProfile"
+            )
     }
 
     fn is_read(&self) -> bool {
@@ -96,13 +157,10 @@ fn permission_at(text: &str) -> Option<&str> {
         .trim_end_matches(['.', ',', ';'])
         .trim_matches(['`', '\'', '"']);
     let (service, action) = word.split_once(':')?;
-    let is_service = (1..=SERVICE_CHARS_MAX).contains(&service.len())
-        && service
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    let is_action = (1..=ACTION_CHARS_MAX).contains(&action.len())
+    let is_action = action.len() <= ACTION_CHARS_MAX
+        && action.starts_with(|c: char| c.is_ascii_uppercase())
         && action.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (is_service && is_action).then_some(word)
+    (SERVICES.contains(&service) && is_action).then_some(word)
 }
 
 fn reason(lower: &str) -> Option<Reason> {
@@ -121,7 +179,7 @@ fn reason(lower: &str) -> Option<Reason> {
     denies.or_else(|| named("because no ").map(Reason::DoesNotAllow))
 }
 
-/// Whether the code says that the function's own credentials or clock are bad: nothing that a caller could change, or
+/// Whether the code says that the function's own credentials, clock or account are not good: nothing that a caller could change, or
 /// wait for.
 pub fn is_of_credentials(code: &str) -> bool {
     matches!(
@@ -136,8 +194,11 @@ pub fn is_of_credentials(code: &str) -> bool {
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException"
             | "OptInRequired"
+            | "AuthFailure"
+            | "PendingVerification"
             | "RequestExpired"
             | "SignatureDoesNotMatch"
+            | "SubscriptionRequiredException"
             | "UnrecognizedClientException"
     )
 }
@@ -149,7 +210,9 @@ pub fn by_pcs(lack: Option<&Lack>) -> String {
                  act on it or pass the instance profile's role"
             .to_owned(),
         Some(lack) => {
-            let or_not_there = if lack.is_of("pcs") {
+            // These two name nothing that could be missing.
+            let names_nothing = ["pcs:ListClusters", "pcs:CreateCluster"].contains(&lack.permission());
+            let or_not_there = if lack.is_of("pcs") && !names_nothing {
                 "the resource does not exist in this account and Region, or "
             } else {
                 ""
@@ -161,6 +224,14 @@ pub fn by_pcs(lack: Option<&Lack>) -> String {
             )
         }
     }
+}
+
+/// What a caller is told of a denial that a new instance profile can be the reason of.
+pub fn while_it_is_new(lack: &Lack) -> String {
+    format!(
+        "; PCS says that {} is missing: if that stays so for longer, have the API's administrator look at it",
+        lack.words()
+    )
 }
 
 /// What a caller is told of a denial by IAM. A write can also be denied because the role's policies were made for other
@@ -283,6 +354,9 @@ mod tests {
             (": secret value", None),
             (": iam:*", None),
             (": IAM:TagRole", None),
+            (": password:hunter2Secret", None),
+            (": password:Hunter2Secret", None),
+            (": ec2:hunter2Secret", None),
             (": iam:TagRole/x", None),
             (": :TagRole", None),
             (": iam:", None),
@@ -295,6 +369,43 @@ mod tests {
         check("iam:PassRole", None);
         let long = format!("{WHO} not authorized to perform: iam:{}", "A".repeat(65));
         check(&long, None);
+    }
+
+    /// EC2 has another sentence for one of them.
+    #[test]
+    fn a_service_linked_role_that_may_not_be_made_is_told_as_its_permission() {
+        let sentence = "The provided credentials do not have permission to create the service-linked role for EC2 Spot \
+                        Instances.";
+        check(sentence, Some("iam:CreateServiceLinkedRole"));
+    }
+
+    #[test]
+    fn only_what_depends_on_the_new_role_can_be_of_the_unseen() {
+        let of = |permission: &str, ending: &str| {
+            let sentence = format!("{WHO} not authorized to perform: {permission} on resource: x {ending}");
+            Lack::told_by(&sentence).unwrap().may_be_of_the_unseen()
+        };
+        for permission in ["iam:PassRole", "iam:GetInstanceProfile"] {
+            assert!(of(permission, "because no identity-based policy allows it"));
+            assert!(!of(
+                permission,
+                "with an explicit deny in a service control policy"
+            ));
+            assert!(!of(permission, "with an explicit deny"));
+        }
+        assert!(!of("iam:CreateServiceLinkedRole", "") && !of("ec2:RunInstances", ""));
+    }
+
+    #[test]
+    fn a_call_that_names_no_resource_does_not_say_that_one_is_missing() {
+        for permission in ["pcs:ListClusters", "pcs:CreateCluster"] {
+            let told = by_pcs(Some(&Lack::of_only(permission)));
+            assert!(
+                !told.contains("does not exist") && told.contains(permission),
+                "{told}"
+            );
+        }
+        assert!(by_pcs(Some(&Lack::of_only("pcs:GetCluster"))).contains("does not exist"));
     }
 
     #[test]

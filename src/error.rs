@@ -3,58 +3,17 @@
 //! A message alone must tell the caller what to change. What is known only to us (role ARNs of this API, upstream
 //! text with secrets, Rust errors) is not representable here: it goes to the log, never into an answer.
 
+mod field;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+pub use self::field::FieldError;
+use self::field::{SHOWN, does_not_fit};
 use crate::{
     denied::{self, Lack},
     guardrails::Denial,
 };
-
-/// One thing wrong with the request's form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// Member path from the request's root (`scalingConfiguration.maxInstanceCount`); empty for the whole body.
-    pub path: String,
-    pub message: String,
-    /// The message for the record, where the caller's has words of the request.
-    #[serde(skip)]
-    recorded: Option<&'static str>,
-}
-
-impl FieldError {
-    /// More than this many are not listed: an answer stays readable, and its size does not follow the attacker's.
-    pub const MOST: usize = 100;
-    const LONGEST_PATH: usize = 256;
-
-    pub fn new(path: &str, message: impl Into<String>) -> Self {
-        let end = path.char_indices().nth(Self::LONGEST_PATH).map(|(end, _)| end);
-        Self {
-            path: end.and_then(|end| path.get(..end)).unwrap_or(path).to_owned(),
-            message: message.into(),
-            recorded: None,
-        }
-    }
-
-    /// One whose message repeats words of the request, which may be secrets: the record has `recorded` in its place.
-    #[must_use]
-    pub fn recorded_as(self, recorded: &'static str) -> Self {
-        Self {
-            recorded: Some(recorded),
-            ..self
-        }
-    }
-
-    /// As the record keeps it: the part of the path that the contract knows, and a sentence of ours.
-    fn for_the_record(&self, known: impl Fn(&str) -> String) -> FieldError {
-        let path = if self.path.is_empty() {
-            String::new()
-        } else {
-            known(&self.path)
-        };
-        FieldError::new(&path, self.recorded.unwrap_or(&self.message))
-    }
-}
 
 /// One rule that the request breaks (see `guardrails/`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,12 +92,21 @@ pub enum Error {
         passed: Vec<&'static str>,
     },
     Quota(Quote),
-    /// PCS refuses with a code that this API does not know; whether it acted is not known either.
-    Unknown(Quote),
+    /// PCS refuses with a code that this API does not know. `may_have_acted`: the call was one that changes something.
+    Unknown {
+        quote: Quote,
+        may_have_acted: bool,
+    },
+    /// An attempt at the call was not answered, and the next one so: PCS may have carried out the call.
+    InDoubt(Box<Error>),
     /// IAM refuses this API's role these permissions.
     IamAccessDenied(Vec<Lack>),
-    /// PCS may not see the instance profile that was made for the request yet, as far as its words tell.
-    Propagating(Option<Quote>),
+    /// PCS may not see the instance profile that was made for the request yet, as far as tell its words or the
+    /// permission that it names.
+    Propagating {
+        quote: Option<Quote>,
+        lack: Option<Lack>,
+    },
     /// IAM did not carry out a step of making or changing a role, or it is not known whether it did.
     RoleUnfinished,
     /// Seconds after which a retry makes sense.
@@ -185,9 +153,9 @@ impl Error {
             Error::MediaType => (415, "UnsupportedMediaTypeException"),
             Error::Throttled { .. } => (429, "ThrottlingException"),
             Error::Internal => (500, "InternalServerException"),
-            Error::BadGateway(_) | Error::Unknown(_) => (502, "BadGatewayException"),
+            Error::BadGateway(_) | Error::Unknown { .. } | Error::InDoubt(_) => (502, "BadGatewayException"),
             Error::AuditUnavailable | Error::AuditUnreadable => (503, "AuditUnavailableException"),
-            Error::Propagating(_) => (503, "InstanceProfilePropagating"),
+            Error::Propagating { .. } => (503, "InstanceProfilePropagating"),
             Error::FactsUnavailable(_) | Error::RoleUnfinished => (503, "ServiceUnavailableException"),
             Error::OutOfTime { .. } => (504, "GatewayTimeoutException"),
         };
@@ -202,11 +170,19 @@ impl Error {
             | Error::NotFound(Sentence::Quoted(quote))
             | Error::Conflict(Sentence::Quoted(quote))
             | Error::Quota(quote) => quote.text.clone(),
-            Error::Unknown(quote) => format!(
+            Error::Unknown {
+                quote,
+                may_have_acted: false,
+            } => format!(
+                "PCS refused the request for a reason that this API does not know (PCS says: {})",
+                quote.text
+            ),
+            Error::Unknown { quote, .. } => format!(
                 "PCS refused the request for a reason that this API does not know; before you repeat it, read the \
                  resource, or repeat it with the same clientToken (PCS says: {})",
                 quote.text
             ),
+            Error::InDoubt(next) => in_doubt(&next.message()),
             Error::NotFound(Sentence::Ours(message))
             | Error::Conflict(Sentence::Ours(message))
             | Error::BadGateway(message) => message.clone(),
@@ -221,12 +197,14 @@ impl Error {
             Error::Caller(reason) => format!("the caller could not be established: {reason}"),
             Error::UpstreamAccessDenied(lack) => denied::by_pcs(lack.as_ref()),
             Error::IamAccessDenied(lacks) => denied::by_iam(lacks),
-            Error::Propagating(quote) => {
+            Error::Propagating { quote, lack } => {
                 let said = quote.as_ref().map(|quote| format!(" (PCS says: {})", quote.text));
+                let lack = lack.as_ref().map(denied::while_it_is_new);
                 format!(
                     "PCS may not see the new instance profile yet, which takes up to two minutes; repeat the same \
-                     request with the same clientToken{}",
-                    said.unwrap_or_default()
+                     request with the same clientToken{}{}",
+                    said.unwrap_or_default(),
+                    lack.unwrap_or_default()
                 )
             }
             Error::RoleUnfinished => {
@@ -273,7 +251,7 @@ impl Error {
         | Error::NotFound(Sentence::Quoted(quote))
         | Error::Conflict(Sentence::Quoted(quote))
         | Error::Quota(quote)
-        | Error::Unknown(quote) = self
+        | Error::Unknown { quote, .. } = self
         {
             Some(quote)
         } else {
@@ -281,18 +259,31 @@ impl Error {
         }
     }
 
+    /// What PCS said last, whether or not it may have acted before.
+    pub fn last_word(&self) -> &Error {
+        if let Error::InDoubt(next) = self {
+            next
+        } else {
+            self
+        }
+    }
+
     /// The sentence for the record: without the words of other services, and without names that the caller made up.
     /// `field` tells which part of a field's path comes from the contract and not from the request.
-    pub fn recorded_message(&self, field: impl Fn(&str) -> String) -> String {
+    pub fn recorded_message(&self, field: &dyn Fn(&str) -> String) -> String {
         if let Error::Validation(fields) = self {
             let told = fields
                 .iter()
                 .take(SHOWN + 1)
-                .map(|error| error.for_the_record(&field));
+                .map(|error| error.for_the_record(field));
             return does_not_fit(&told.collect::<Vec<_>>(), fields.len());
         }
-        if let Error::Propagating(_) = self {
-            return Error::Propagating(None).message();
+        if let Error::Propagating { lack, .. } = self {
+            let lack = lack.clone();
+            return Error::Propagating { quote: None, lack }.message();
+        }
+        if let Error::InDoubt(next) = self {
+            return in_doubt(&next.recorded_message(field));
         }
         let Some(quote) = self.quote() else {
             return self.message();
@@ -314,7 +305,8 @@ impl Error {
         match self {
             Error::Throttled { retry_after_seconds } => Some(*retry_after_seconds),
             // Instance profiles are seen after seconds to two minutes.
-            Error::Propagating(_) => Some(15),
+            Error::Propagating { .. } => Some(15),
+            Error::InDoubt(next) => next.retry_after_seconds(),
             Error::AuditUnavailable
             | Error::AuditUnreadable
             | Error::FactsUnavailable(_)
@@ -333,7 +325,7 @@ impl Error {
             | Error::Conflict(_)
             | Error::DryRun { .. }
             | Error::Quota(_)
-            | Error::Unknown(_)
+            | Error::Unknown { .. }
             | Error::IamAccessDenied(_)
             | Error::Internal
             | Error::BadGateway(_)
@@ -359,8 +351,9 @@ impl Error {
             | Error::MediaType
             | Error::TooLarge { .. }
             | Error::DryRun { .. }
-            | Error::Unknown(_)
-            | Error::Propagating(_)
+            | Error::Unknown { .. }
+            | Error::InDoubt(_)
+            | Error::Propagating { .. }
             | Error::RoleUnfinished
             | Error::Throttled { .. }
             | Error::Internal
@@ -374,15 +367,20 @@ impl Error {
 
     /// With the words of another service changed.
     #[must_use]
-    pub fn with_quotes(mut self, change: impl Fn(&str) -> String) -> Error {
+    pub fn with_quotes(mut self, change: &dyn Fn(&str) -> String) -> Error {
         if let Error::NotFound(Sentence::Quoted(quote))
         | Error::Conflict(Sentence::Quoted(quote))
         | Error::Refused { quote, .. }
         | Error::Quota(quote)
-        | Error::Unknown(quote)
-        | Error::Propagating(Some(quote)) = &mut self
+        | Error::Unknown { quote, .. }
+        | Error::Propagating {
+            quote: Some(quote), ..
+        } = &mut self
         {
             quote.text = change(&quote.text);
+        }
+        if let Error::InDoubt(next) = self {
+            return Error::InDoubt(Box::new(next.with_quotes(change)));
         }
         if let Error::Refused { fields, .. } = &mut self {
             for field in fields {
@@ -435,9 +433,10 @@ impl Error {
             | Error::TooLarge { .. }
             | Error::Conflict(_)
             | Error::Quota(_)
-            | Error::Unknown(_)
+            | Error::Unknown { .. }
+            | Error::InDoubt(_)
             | Error::IamAccessDenied(_)
-            | Error::Propagating(_)
+            | Error::Propagating { .. }
             | Error::RoleUnfinished
             | Error::Throttled { .. }
             | Error::Internal
@@ -450,18 +449,10 @@ impl Error {
     }
 }
 
-/// As many field errors are told in a message; the rest is counted.
-const SHOWN: usize = 20;
-
-/// The first of `count` field errors in words, so that the message alone says what to change.
-fn does_not_fit(fields: &[FieldError], count: usize) -> String {
-    let told = fields.iter().take(SHOWN).map(|field| match field.path.as_str() {
-        "" => field.message.clone(),
-        path => format!("`{path}` {}", field.message),
-    });
-    let mut told: Vec<String> = told.collect();
-    if count > SHOWN {
-        told.push(format!("and {} more (see fieldErrors)", count - SHOWN));
-    }
-    format!("the request does not fit the contract: {}", told.join("; "))
+/// What says that PCS may have acted, whatever it said to the next attempt.
+fn in_doubt(next: &str) -> String {
+    format!(
+        "an attempt at the call was not answered, and PCS may have carried it out; read the resource, or repeat the \
+         request with the same clientToken (the answer to the next attempt: {next})"
+    )
 }

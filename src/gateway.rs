@@ -401,7 +401,7 @@ fn outcome(result: &Result<Success, Error>, entry: &Entry, panicked: bool) -> Ou
             Outcome {
                 status: class.status,
                 error_code: Some(class.code),
-                error_message: Some(error.recorded_message(|path| entry.recorded_path(path))),
+                error_message: Some(error.recorded_message(&|path| entry.recorded_path(path))),
                 panicked,
             }
         }

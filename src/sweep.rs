@@ -305,7 +305,7 @@ impl<'a> Run<'a> {
             Err(error) => Outcome {
                 status: error.class().status,
                 error_code: Some(error.class().code),
-                error_message: Some(error.recorded_message(str::to_owned)),
+                error_message: Some(error.recorded_message(&str::to_owned)),
                 panicked: false,
             },
             Ok(()) if !unread.is_empty() => Outcome {

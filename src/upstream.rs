@@ -1,18 +1,20 @@
 //! PCS's failures in this API's terms, by error code, never by HTTP status: AWS's own documents disagree on the
 //! statuses (API Reference: 400 for every client error; service model: 402, 403, 404, 409, 429).
 
-use percent_encoding::percent_decode_str;
+mod public;
+
 use serde_json::Value;
+
+pub use self::public::public;
+use self::public::without_roles;
 
 use crate::{
     denied::{Lack, is_of_credentials},
     error::{Error, FieldError, Quote, Sentence, Service},
-    operations::Action,
+    operations::{Action, Operation},
     pcs::Failure,
 };
 
-/// Longest upstream sentence that is passed on.
-const MESSAGE_CHARS_MAX: usize = 1000;
 const CODE_CHARS_MAX: usize = 64;
 const RETRY_AFTER_SECONDS: u32 = 1;
 const RETRY_AFTER_SECONDS_MAX: u64 = 900;
@@ -32,9 +34,10 @@ impl Failure {
     /// The permission that PCS says is missing.
     pub fn lack(&self) -> Option<Lack> {
         match self {
-            Failure::Service { code, message, .. } if is_denial(code) => Lack::told_by(message),
-            Failure::Service { .. }
-            | Failure::RegionNotEnabled { .. }
+            Failure::Service {
+                code, message, body, ..
+            } => lack(code, message, body),
+            Failure::RegionNotEnabled { .. }
             | Failure::Garbage { .. }
             | Failure::Unreachable
             | Failure::Unanswered { .. }
@@ -75,8 +78,15 @@ pub fn log(action: &'static str, failure: &Failure) {
 pub fn error(failure: Failure, action: Action) -> Error {
     match failure {
         Failure::Service {
-            code, message, body, ..
-        } => service_error(&code, &message, &body, action),
+            code,
+            message,
+            body,
+            in_doubt,
+            ..
+        } => {
+            let error = service_error(&code, &message, &body, action);
+            if in_doubt { after_a_lost_answer(error) } else { error }
+        }
         Failure::RegionNotEnabled { .. } => Error::Validation(vec![FieldError::new(
             "region",
             "is not enabled for this AWS account; name another, or have it enabled (account settings, AWS Regions)",
@@ -97,7 +107,22 @@ pub fn error(failure: Failure, action: Action) -> Error {
     }
 }
 
+/// What PCS says of an attempt, where an earlier one of the same call may have been carried out.
+fn after_a_lost_answer(error: Error) -> Error {
+    if matches!(error, Error::BadGateway(_)) {
+        return Error::BadGateway(
+            "PCS failed to handle the request and may have carried it out; read the resource, or repeat the request \
+             with the same clientToken"
+                .to_owned(),
+        );
+    }
+    Error::InDoubt(Box::new(error))
+}
+
 fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value>, action: Action) -> Error {
+    if let Some(lack) = lack(code, message, body) {
+        return Error::UpstreamAccessDenied(Some(lack));
+    }
     match code {
         // The last three are how EC2, Auto Scaling and older services say it; PCS asks EC2.
         "ValidationException"
@@ -117,29 +142,62 @@ fn service_error(code: &str, message: &str, body: &serde_json::Map<String, Value
         // Of an action without pages it speaks of the credentials' token.
         "InvalidToken" | "InvalidTokenException" => Error::Internal,
         "ServiceQuotaExceededException" => Error::Quota(quote(message)),
-        code if is_denial(code) => Error::UpstreamAccessDenied(Lack::told_by(message)),
+        code if is_denial(code) => Error::UpstreamAccessDenied(
+            // Of a call that names nothing only its own permission can be meant.
+            (action == Action::ListClusters).then(|| Lack::of_only("pcs:ListClusters")),
+        ),
         "ResourceNotFoundException" => Error::NotFound(Sentence::Quoted(quote_with_subject(message, body))),
         "ConflictException" => Error::Conflict(Sentence::Quoted(quote_with_subject(message, body))),
         code if is_of_credentials(code) => Error::Internal,
-        "InternalServerException"
-        | "InternalFailure"
-        | "InternalError"
-        | "InternalServerError"
-        | "ServiceUnavailable"
-        | "ServiceUnavailableException" => {
-            Error::BadGateway("PCS failed to handle the request; retry".to_owned())
-        }
+        code if is_failure(code) => Error::BadGateway("PCS failed to handle the request; retry".to_owned()),
         _ if is_throttle(code) => throttled(body),
-        _ => Error::Unknown(quote(message)),
+        _ => Error::Unknown {
+            quote: quote(message),
+            may_have_acted: Operation::Pcs(action).is_mutation(),
+        },
     }
+}
+
+/// The permission that the refusal says is missing, whatever its code is: PCS passes on what EC2, IAM and Auto Scaling
+/// say, in its sentence or in that of a field.
+fn lack(code: &str, message: &str, body: &serde_json::Map<String, Value>) -> Option<Lack> {
+    if is_failure(code) || is_throttle(code) || is_of_credentials(code) {
+        return None;
+    }
+    let list = body
+        .get("fieldList")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let fields = list.filter_map(|field| field.get("message")?.as_str());
+    let mut told = std::iter::once(message).chain(fields.take(FieldError::MOST));
+    told.find_map(Lack::told_by).or_else(|| {
+        code.contains("ServiceLinkedRoleCreationNotPermitted")
+            .then(Lack::of_service_linked_role)
+    })
+}
+
+fn is_failure(code: &str) -> bool {
+    matches!(
+        code,
+        "InternalServerException"
+            | "InternalFailure"
+            | "InternalError"
+            | "InternalServerError"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+    )
 }
 
 /// PCS's word for it, and those of the services behind it.
 pub fn is_denial(code: &str) -> bool {
-    matches!(
-        code,
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized"
-    )
+    let code = code.strip_prefix("Client.").unwrap_or(code);
+    // Some services put their own name before it.
+    code.ends_with("AccessDeniedException")
+        || matches!(
+            code,
+            "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized" | "NotAuthorizedException"
+        )
 }
 
 /// The words that AWS's SDKs take for throttling. `LimitExceededException` is a quota at most services.
@@ -215,80 +273,6 @@ fn fields(body: &serde_json::Map<String, Value>) -> Vec<FieldError> {
         .collect()
 }
 
-/// An upstream sentence, shortened, and without the ARN of any role: it could be this API's own.
-pub fn public(message: &str) -> String {
-    let text = without_roles(message);
-    if text.is_empty() {
-        "the request was refused without saying why".to_owned()
-    } else {
-        text
-    }
-}
-
-fn without_roles(message: &str) -> String {
-    // Before anything is looked for: what is taken out later could make a role of what was none.
-    let plain: String = message
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_invisible(*c))
-        .collect();
-    let words: Vec<&str> = plain
-        .split(' ')
-        .map(|word| if names_role(word) { "[role]" } else { word })
-        .collect();
-    words.join(" ").chars().take(MESSAGE_CHARS_MAX).collect()
-}
-
-/// Characters that nobody sees (Unicode's format characters, as far as they are in use).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
-}
-
-/// Whether the word names a role: its ARN, or the part of it that begins with `role/`, in any case and escape.
-fn names_role(word: &str) -> bool {
-    /// Each takes off one layer of escapes; nobody reads a word that has more.
-    const LAYERS: usize = 4;
-    let mut word = word.to_ascii_lowercase();
-    for _ in 0..LAYERS {
-        let begins = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        if word.contains("assumed-role/") || word.contains(":role/") || begins.starts_with("role/") {
-            return true;
-        }
-        let decoded = unescaped(&word);
-        if decoded == word {
-            return false;
-        }
-        word = decoded;
-    }
-    // Still escaped: nothing that a sentence needs.
-    true
-}
-
-/// Without one layer of the escapes of URLs, JSON, HTML and shells.
-fn unescaped(word: &str) -> String {
-    let mut plain = percent_decode_str(word).decode_utf8_lossy().to_ascii_lowercase();
-    for (escape, character) in [
-        ("\\u002f", "/"),
-        ("\\u003a", ":"),
-        ("\\u002d", "-"),
-        ("&#x2f;", "/"),
-        ("&#47;", "/"),
-        ("&sol;", "/"),
-        ("&#x3a;", ":"),
-        ("&#58;", ":"),
-        ("&colon;", ":"),
-        ("&#x2d;", "-"),
-        ("&#45;", "-"),
-        ("&amp;", "&"),
-        ("\\", ""),
-    ] {
-        plain = plain.replace(escape, character);
-    }
-    plain.retain(|c| !c.is_control() && !is_invisible(c));
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,57 +290,6 @@ mod tests {
         for code in ["my secret", "value-of-a-tag", "é", "{\"a\":1}", &long] {
             assert_eq!(plain_code(code), "UnreadableCode");
         }
-    }
-
-    /// A role in a sentence could be the function's own, whatever form it has there.
-    #[test]
-    fn no_form_of_a_role_comes_out() {
-        let session = "arn:aws:sts::123456789012:assumed-role/pcs-api-fn/x";
-        let percent = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
-        let forms = [
-            session.to_owned(),
-            "arn:aws:iam::123456789012:role/path/pcs-api-fn".to_owned(),
-            "arn:aws:iam::123456789012:ROLE/pcs-api-fn".to_owned(),
-            "assumed-role/pcs-api-fn".to_owned(),
-            "'assumed-role/pcs-api-fn/x'".to_owned(),
-            "(role/pcs-api-fn)".to_owned(),
-            session.to_uppercase().replace("PCS-API-FN", "pcs-api-fn"),
-            percent(session),
-            percent(session).to_lowercase(),
-            percent(session).replace('%', "%25"),
-            "arn:aws:iam::123456789012%3arole%2fpcs-api-fn".to_owned(),
-            session.replace('/', "\\/"),
-            session.replace('/', "\\u002f"),
-            session.replace('/', "&#x2F;"),
-            session.replace('/', "&amp;#x2F;"),
-            session.replace("role", "ro\u{1}le"),
-            session.replace("role", "ro\u{200b}le"),
-            session.replace("role", "ro%01le"),
-            session.replace("role", "%72ole"),
-        ];
-        for form in forms {
-            for around in [" ", "\n", "\t", "\u{a0}"] {
-                let text = public(&format!("User:{around}{form}{around}is denied"));
-                assert_eq!(text, "User: [role] is denied", "{form:?}");
-            }
-            let body = serde_json::json!({"fieldList": [{"name": form, "message": form}]});
-            let fields = fields(body.as_object().unwrap());
-            assert_eq!(fields, [FieldError::new("[role]", "[role]")], "{form:?}");
-        }
-    }
-
-    #[test]
-    fn a_sentence_without_a_role_is_passed_on_as_it_is() {
-        for text in [
-            "Value 'a%20b' at 'tags.100%' failed",
-            "The role must trust ec2.amazonaws.com",
-            "The subnet ID 'subnet-0123456789abcdef0' does not exist",
-            "C:\\x is no path",
-            "arn:aws:iam::123456789012:instance-profile/role/AWSPCS-x does not exist",
-        ] {
-            assert_eq!(public(text), text);
-        }
-        assert_eq!(public("\u{1}"), "the request was refused without saying why");
     }
 
     #[test]
@@ -381,7 +314,7 @@ mod tests {
                 body,
                 Action::CreateComputeNodeGroup,
             );
-            let recorded = error.recorded_message(|path| path.replace("secret", "*"));
+            let recorded = error.recorded_message(&|path| path.replace("secret", "*"));
             assert!(!recorded.contains("secret"), "{recorded}");
             if code == "ValidationException" {
                 assert_eq!(error.message(), "Value 'secret' is invalid");
@@ -429,7 +362,7 @@ mod tests {
             message.contains("as it said") && message.contains("same clientToken"),
             "{message}"
         );
-        assert!(!error.recorded_message(str::to_owned).contains("as it said"));
+        assert!(!error.recorded_message(&str::to_owned).contains("as it said"));
         assert!(!error.is_final());
     }
 

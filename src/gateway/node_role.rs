@@ -219,7 +219,8 @@ impl Gateway {
     /// Removes what was made, if the request is refused for good, nothing of it stood there before, and no group runs
     /// with it. What is told is always why the request was refused, not how the removal went.
     async fn give_up(&self, made: &Made, error: Error, passage: &mut Passage) -> Error {
-        let may_end = error.is_final() || matches!(error, Error::Unknown(_));
+        let said = error.last_word();
+        let may_end = said.is_final() || matches!(said, Error::Unknown { .. });
         if made.role.is_none() || !may_end {
             return error;
         }
@@ -228,10 +229,10 @@ impl Gateway {
             return error;
         }
         // What PCS does not tell just now, it may tell the next try.
-        if made.is_young() && unseen::may_be_unseen(&error, &made.permit.role().name, &made.names) {
+        if made.is_young() && unseen::may_be_unseen(said, &made.permit.role().name, &made.names) {
             passage.entry.decision = Decision::Error;
             passage.entry.violations.clear();
-            return Error::Propagating(error.quote().cloned());
+            return propagating(said);
         }
         if !error.is_final() || passes_by_itself(&error, &group) {
             return error;
@@ -336,6 +337,19 @@ impl Gateway {
                 .step(&self.clients, &mut passage.entry, step, opened)
                 .await;
         }
+    }
+}
+
+/// A refusal that may come from a profile that is not seen yet, with what it tells of another reason.
+fn propagating(refusal: &Error) -> Error {
+    let lack = if let Error::UpstreamAccessDenied(lack) = refusal {
+        lack.clone()
+    } else {
+        None
+    };
+    Error::Propagating {
+        quote: refusal.quote().cloned(),
+        lack,
     }
 }
 

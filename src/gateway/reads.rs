@@ -36,7 +36,7 @@ impl Gateway {
         let permit = of_the_cluster(call).ok_or(Error::Internal)?;
         let output = match self.read_pcs(&permit, passage).await {
             Ok(output) => output,
-            Err(Error::BadGateway(_) | Error::OutOfTime { .. } | Error::Unknown(_)) => {
+            Err(Error::BadGateway(_) | Error::OutOfTime { .. } | Error::Unknown { .. }) => {
                 return Err(Error::FactsUnavailable("the cluster"));
             }
             Err(error) => return Err(error),

@@ -121,7 +121,7 @@ async fn policies_stay_as_pcs_was_told_when_the_answer_to_the_update_was_lost() 
     let answer = world
         .send(&with_body(event("update-compute-node-group"), changes))
         .await;
-    assert_eq!(refused(&answer), (409, "ConflictException"), "{answer:?}");
+    assert_eq!(refused(&answer), (502, "BadGatewayException"), "{answer:?}");
     the_role(&world, &["c"]).await;
     assert_eq!(steps(&world).await, ["ROLE_POLICIES_CHANGED"]);
     let groups = groups(&world).await;
@@ -187,6 +187,56 @@ async fn a_cluster_that_cannot_be_read_is_asked_for_again_before_anything_is_mad
         world.stack.pcs_emulator.clear_faults();
     }
     assert_eq!(write_names(&world), Vec::<String>::new());
+}
+
+/// What exists is not told as refused: the caller would make it again, and the trail would not know of it.
+#[tokio::test]
+async fn a_call_that_was_carried_out_is_not_told_as_refused() {
+    for code in [
+        "ServiceQuotaExceededException",
+        "ConflictException",
+        "ValidationException",
+        "AccessDeniedException",
+        "SomethingNewException",
+    ] {
+        let world = World::start().await;
+        world.cluster().await;
+        strike(&world, CREATE, 1, Effect::DropAfter);
+        strike(&world, CREATE, 9, pcs_error(code));
+        let answer = world.send(&event("create-compute-node-group")).await;
+        assert_eq!(
+            refused(&answer),
+            (502, "BadGatewayException"),
+            "{code}: {answer:?}"
+        );
+        let last = world.rows().await.pop().unwrap();
+        let recorded = last["errorMessage"].as_str().unwrap();
+        for text in [answer.body["message"].as_str().unwrap(), recorded] {
+            assert!(
+                text.contains("may have carried it out") && text.contains("same clientToken"),
+                "{code}: {text}"
+            );
+        }
+        assert!(!recorded.contains("the subnet"), "{recorded}");
+        assert_eq!(groups(&world).await.len(), 1, "{code}: it is there");
+    }
+}
+
+/// The group is gone, and the second attempt finds none.
+#[tokio::test]
+async fn a_deletion_that_was_carried_out_is_not_told_as_not_found() {
+    let world = start().await;
+    assert_eq!(world.send(&create(&["a", "b"])).await.status, 202);
+    world.settle();
+    strike(&world, "DeleteComputeNodeGroup", 1, Effect::DropAfter);
+    strike(
+        &world,
+        "DeleteComputeNodeGroup",
+        9,
+        pcs_error("ResourceNotFoundException"),
+    );
+    let answer = world.send(&event("delete-compute-node-group")).await;
+    assert_eq!(refused(&answer), (502, "BadGatewayException"), "{answer:?}");
 }
 
 /// A code that nobody has seen can mean the profile; it is waited for, and what PCS says is told.

@@ -158,3 +158,77 @@ async fn a_refusal_of_another_member_leaves_nothing_at_once() {
     assert_eq!(steps(&world).await.last().unwrap(), "ROLE_REMOVED");
     nothing_is_left(&world).await;
 }
+
+fn creation_is_answered(world: &World, code: &str, message: &str) {
+    world.stack.pcs_emulator.inject(pcs_emulator::Fault {
+        action: Some("CreateComputeNodeGroup".to_owned()),
+        times: 9,
+        effect: pcs_emulator::Effect::Error {
+            status: http::StatusCode::BAD_REQUEST,
+            code: code.to_owned(),
+            message: message.to_owned(),
+        },
+    });
+}
+
+/// However PCS words it: what nobody but an administrator can mend is not called "not seen yet".
+#[tokio::test]
+async fn a_permission_that_is_missing_is_named_at_once() {
+    let who = "User: arn:aws:sts::123456789012:assumed-role/pcs-api-fn/x is not authorized to perform:";
+    let linked = "The provided credentials do not have permission to create the service-linked role for EC2 Spot \
+                  Instances.";
+    let pass = format!("{who} iam:PassRole on resource: x with an explicit deny in a service control policy");
+    let make = format!("{who} iam:CreateServiceLinkedRole on resource: x");
+    let run = format!("{who} ec2:RunInstances on resource: *");
+    for (code, message, permission) in [
+        (
+            "AccessDeniedException",
+            pass.as_str(),
+            "iam:PassRole (a service control policy denies it)",
+        ),
+        ("AccessDeniedException", &make, "iam:CreateServiceLinkedRole"),
+        ("AccessDeniedException", &run, "ec2:RunInstances"),
+        ("ValidationException", &run, "ec2:RunInstances"),
+        ("Client.UnauthorizedOperation", &run, "ec2:RunInstances"),
+        ("ValidationException", linked, "iam:CreateServiceLinkedRole"),
+        (
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "no",
+            "iam:CreateServiceLinkedRole",
+        ),
+    ] {
+        let world = start().await;
+        creation_is_answered(&world, code, message);
+        let answer = world.send(&create(&["a", "b"])).await;
+        assert_eq!(
+            refused(&answer),
+            (403, "UpstreamAccessDenied"),
+            "{code}: {answer:?}"
+        );
+        let told = answer.body["message"].as_str().unwrap();
+        assert!(told.contains(&format!("lacks {permission};")), "{code}: {told}");
+        assert!(!told.contains("resource: "), "{code}: {told}");
+        nothing_is_left(&world).await;
+    }
+}
+
+/// It can come from the new profile, and from a role of the function's that lacks it: the answer and the record tell both.
+#[tokio::test]
+async fn a_permission_that_can_come_from_the_new_profile_is_told_while_it_is_waited_for() {
+    for permission in ["iam:PassRole", "iam:GetInstanceProfile"] {
+        let world = start().await;
+        let message = format!("User: x is not authorized to perform: {permission} on resource: y");
+        creation_is_answered(&world, "AccessDeniedException", &message);
+        let answer = world.send(&create(&["a", "b"])).await;
+        assert_eq!(
+            refused(&answer),
+            (503, "InstanceProfilePropagating"),
+            "{permission}: {answer:?}"
+        );
+        let last = world.rows().await.pop().unwrap();
+        for text in [&answer.body["message"], &last["errorMessage"]] {
+            assert!(text.as_str().unwrap().contains(permission), "{text}");
+        }
+        the_role(&world, &["a", "b"]).await;
+    }
+}
