@@ -373,7 +373,7 @@ fn note(entry: &mut Entry, action: Action, answer: Result<Answer, Failure>) -> R
     entry.downstream.push(Downstream {
         service: "pcs",
         action: action.name(),
-        request_id,
+        request_id: request_id.map(|id| upstream::plain_request_id(&id).to_owned()),
         error_code,
     });
     answer.map_err(|failure| {

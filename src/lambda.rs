@@ -159,6 +159,7 @@ fn read(payload: &str) -> serde_json::Result<ApiRequest> {
             access_key: identity.access_key,
             organization_id: text(identity.principal_org_id),
             cognito_authentication_type: identity.cognito_authentication_type,
+            cognito_identity_id: identity.cognito_identity_id,
             source_ip: identity.source_ip,
             user_agent: identity.user_agent,
         },
@@ -205,6 +206,7 @@ struct EventIdentity {
     access_key: Option<String>,
     principal_org_id: Option<Value>,
     cognito_authentication_type: Option<String>,
+    cognito_identity_id: Option<String>,
     source_ip: Option<String>,
     user_agent: Option<String>,
 }

@@ -76,7 +76,11 @@ fn from_identity(identity: &Identity) -> Result<Principal, Error> {
             "the call carries no IAM identity; sign it with Signature Version 4",
         ));
     };
-    if differs(identity.cognito_authentication_type.as_deref(), "authenticated") {
+    let (id, authentication) = (
+        &identity.cognito_identity_id,
+        &identity.cognito_authentication_type,
+    );
+    if differs(authentication.as_deref(), "authenticated") || (id.is_some() && authentication.is_none()) {
         return Err(Error::Caller(
             "the call is signed for a guest of a Cognito identity pool, who can be anybody; sign in first",
         ));
@@ -332,17 +336,22 @@ mod tests {
 
     #[test]
     fn a_guest_of_an_identity_pool_is_nobody_and_its_user_somebody() {
-        for (cognito, is_somebody) in [
-            (None, true),
-            (Some("authenticated"), true),
-            (Some("unauthenticated"), false),
-            (Some("perhaps"), false),
-            (Some(""), false),
+        let id = Some("us-east-1:0b3d5d4f-6d3a-4c5e-9f6e-2a1b3c4d5e6f");
+        for (id, cognito, is_somebody) in [
+            (None, None, true),
+            (None, Some("authenticated"), true),
+            (id, Some("authenticated"), true),
+            (id, Some("unauthenticated"), false),
+            (None, Some("unauthenticated"), false),
+            (None, Some("perhaps"), false),
+            (None, Some(""), false),
+            (id, None, false),
         ] {
             let established = establish(|r| {
                 r.identity.cognito_authentication_type = cognito.map(str::to_owned);
+                r.identity.cognito_identity_id = id.map(str::to_owned);
             });
-            assert_eq!(established.is_ok(), is_somebody, "{cognito:?}");
+            assert_eq!(established.is_ok(), is_somebody, "{id:?} {cognito:?}");
         }
     }
 

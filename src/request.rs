@@ -77,6 +77,8 @@ pub struct Identity {
     pub organization_id: Option<String>,
     /// `authenticated` or `unauthenticated`, of keys that a Cognito identity pool gave.
     pub cognito_authentication_type: Option<String>,
+    /// Who the pool says it is, authenticated or not.
+    pub cognito_identity_id: Option<String>,
     pub source_ip: Option<String>,
     pub user_agent: Option<String>,
 }

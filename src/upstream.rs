@@ -65,6 +65,16 @@ pub fn plain_code(code: &str) -> &str {
     }
 }
 
+/// A request id for log and record, if it has the form of AWS's: anything else could be text of the request.
+pub fn plain_request_id(id: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if (1..=CODE_CHARS_MAX).contains(&id.len()) && id.chars().all(is_plain) {
+        id
+    } else {
+        "UnreadableId"
+    }
+}
+
 /// Writes to the log what the function's administrator has to mend: a permission, credentials.
 pub fn log(action: &'static str, failure: &Failure) {
     let (code, lack) = (failure.code(), failure.lack());
@@ -323,6 +333,17 @@ mod tests {
                     "PCS found the request invalid (subnetIds, tags.*); the caller was told its words"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_one_word_of_letters_and_digits() {
+        for id in ["r-1", "0b3d5d4f-6d3a-4c5e-9f6e-2a1b3c4d5e6f", "LOCAL0000001"] {
+            assert_eq!(plain_request_id(id), id);
+        }
+        let long = "a".repeat(CODE_CHARS_MAX + 1);
+        for id in ["", "canary hunter2 password", "a=b", "a/b", "é", &long] {
+            assert_eq!(plain_request_id(id), "UnreadableId", "{id:?}");
         }
     }
 

@@ -126,9 +126,11 @@ fn trust_rule(role: &RoleFacts, partition: &str) -> Option<Violation> {
         let message = format!("the trust policy of the role `{name}` {fault}; {MEND}");
         return Some(violation("trust-policy", &role.arn, message));
     }
-    let statements = statements(&role.trust);
-    let only_ec2 = !statements.is_empty()
-        && statements.iter().all(|statement| {
+    // A Deny only takes away.
+    let mut allows = statements(&role.trust);
+    allows.retain(|statement| statement.get("Effect").and_then(Value::as_str) != Some("Deny"));
+    let only_ec2 = !allows.is_empty()
+        && allows.iter().all(|statement| {
             allows_only(statement, "sts:AssumeRole")
                 && statement.get("NotPrincipal").is_none()
                 && principal_is_ec2(statement.get("Principal"), partition)
@@ -238,5 +240,40 @@ fn violation(rule: &'static str, subject: &str, message: String) -> Violation {
         subject: subject.to_owned(),
         message,
         allowed: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusted(statements: &Value) -> bool {
+        let role = RoleFacts {
+            arn: "arn:aws:iam::123456789012:role/AWSPCS-x".to_owned(),
+            role_id: String::new(),
+            name: "AWSPCS-x".to_owned(),
+            path: "/".to_owned(),
+            deployment: None,
+            boundary: None,
+            boundary_version: None,
+            trust: json!({"Version": "2012-10-17", "Statement": statements}),
+            attached: Vec::new(),
+            inline: Vec::new(),
+        };
+        trust_rule(&role, "aws").is_none()
+    }
+
+    #[test]
+    fn a_deny_in_a_trust_policy_takes_only_away() {
+        let ec2 = json!({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"});
+        let deny = json!({
+            "Effect": "Deny", "Principal": "*", "Action": "sts:*",
+            "Condition": {"StringNotEquals": {"aws:SourceAccount": "123456789012"}},
+        });
+        let all = json!({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"});
+        let odd = json!({"Effect": "deny", "Principal": "*", "Action": "sts:AssumeRole"});
+        assert!(trusted(&json!([ec2])) && trusted(&json!([ec2, deny])) && trusted(&json!([deny, ec2])));
+        assert!(!trusted(&json!([deny])) && !trusted(&json!(deny)) && !trusted(&json!([])));
+        assert!(!trusted(&json!([ec2, deny, all])) && !trusted(&json!([ec2, odd])));
     }
 }

@@ -33,12 +33,20 @@ pub fn read(text: &str) -> Value {
             let twice = errors.iter().map(|error| error.path.as_str());
             let twice: Vec<&str> = twice.filter(|path| !path.is_empty()).collect();
             Value::String(if twice.is_empty() {
-                "is no JSON object".to_owned()
+                let limits = errors.iter().find_map(|error| over_a_limit(&error.message));
+                limits.unwrap_or("is no JSON object").to_owned()
             } else {
                 format!("says {} twice", listed(&twice))
             })
         }
     }
+}
+
+/// What the reader says of a document that is larger than it reads, after "the policy".
+fn over_a_limit(message: &str) -> Option<&str> {
+    const LIMITS: [&str; 3] = ["has a key of ", "is nested ", "values, more than "];
+    let said = message.strip_prefix("the body ")?;
+    LIMITS.iter().any(|limit| said.contains(limit)).then_some(said)
 }
 
 /// What is wrong with the form of a document that `read` made, after "the policy".
@@ -173,6 +181,27 @@ mod tests {
             assert_eq!(told(text), "is no JSON object", "{text:?}");
             assert!(super::super::instance_role::statements(&read(text)).is_empty());
         }
+    }
+
+    /// IAM takes it, so it would be no help to call it no JSON.
+    #[test]
+    fn a_document_that_is_not_read_to_its_end_is_told_why() {
+        let key = format!(
+            r#"{{"Statement": [{{"Condition": {{"{}": 1}}}}]}}"#,
+            "x".repeat(1100)
+        );
+        let text = told(&key);
+        assert!(
+            text.starts_with("has a key of 1100 bytes; keys have at most 1024"),
+            "{text}"
+        );
+        let deep = format!("{}{}", r#"{"a":"#.repeat(200), "}".repeat(200));
+        assert!(
+            told(&deep).starts_with("is nested more than 127 levels deep"),
+            "{}",
+            told(&deep)
+        );
+        assert!(super::super::instance_role::statements(&read(&key)).is_empty());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{
         node_role::DEPLOYMENT_TAG,
         policy_document,
     },
-    upstream::plain_code,
+    upstream::{plain_code, plain_request_id},
 };
 
 /// A list longer than this is not one that IAM's quotas allow.
@@ -345,7 +345,7 @@ pub(super) fn entry(action: &'static str, request_id: Option<&str>, error_code: 
     Downstream {
         service: "iam",
         action,
-        request_id: request_id.map(str::to_owned),
+        request_id: request_id.map(|id| plain_request_id(id).to_owned()),
         error_code: error_code.map(str::to_owned),
     }
 }

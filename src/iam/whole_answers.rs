@@ -28,6 +28,13 @@ const ALWAYS: [(&str, &[&str]); 6] = [
     ("ListRolePolicies", &["<PolicyNames", "<IsTruncated>"]),
 ];
 
+/// The lists in them, whose every child the SDK takes for an item if it is called `member`, and else passes over.
+const LISTS: [(&str, &str); 3] = [
+    ("GetInstanceProfile", "Roles"),
+    ("ListAttachedRolePolicies", "AttachedPolicies"),
+    ("ListRolePolicies", "PolicyNames"),
+];
+
 /// Fails a successful answer that is not whole.
 #[derive(Debug)]
 pub struct WholeAnswers;
@@ -58,15 +65,75 @@ fn is_whole(body: &str) -> bool {
     let Some((_, action)) = closed.and_then(|body| body.rsplit_once("</")) else {
         return false;
     };
-    ALWAYS
+    let has_all = ALWAYS
         .iter()
         .filter(|(known, _)| *known == action)
-        .all(|(_, elements)| elements.iter().all(|element| body.contains(element)))
+        .all(|(_, elements)| elements.iter().all(|element| body.contains(element)));
+    let mut lists = LISTS.iter().filter(|(known, _)| *known == action);
+    has_all && lists.all(|(_, list)| has_only_members(body, list))
+}
+
+/// Whether the list has nothing in it but elements that are called `member`.
+fn has_only_members(body: &str, list: &str) -> bool {
+    let Some((_, mut rest)) = body.split_once(&format!("<{list}>")) else {
+        return body.contains(&format!("<{list}/>")) || body.contains(&format!("<{list} />"));
+    };
+    let end = format!("/{list}");
+    let mut depth = 0_u32;
+    while let Some((before, (tag, behind))) = rest
+        .split_once('<')
+        .and_then(|(before, tag)| Some((before, tag.split_once('>')?)))
+    {
+        let is_child = depth == 0;
+        if is_child && (!before.trim().is_empty() || (tag != "member" && tag != end)) {
+            return false;
+        }
+        if is_child && tag == end {
+            return true;
+        }
+        // Comments and the like, which IAM does not send.
+        if tag.starts_with(['!', '?']) {
+            return false;
+        }
+        if tag.starts_with('/') {
+            depth -= 1;
+        } else if !tag.ends_with('/') {
+            depth += 1;
+        }
+        rest = behind;
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An item of another name would be passed over, and with it what it allows.
+    #[test]
+    fn a_list_with_something_else_than_members_is_not_whole() {
+        let answer = |list: &str| {
+            let list = format!("<AttachedPolicies>{list}</AttachedPolicies><IsTruncated>false</IsTruncated>");
+            let result = format!("<ListAttachedRolePoliciesResult>{list}</ListAttachedRolePoliciesResult>");
+            format!("<ListAttachedRolePoliciesResponse>{result}</ListAttachedRolePoliciesResponse>")
+        };
+        let item = "<PolicyName>x</PolicyName><PolicyArn>y</PolicyArn><Tags><member><Key/></member></Tags>";
+        let member = format!("<member>{item}</member>\n ");
+        for list in [String::new(), member.clone(), format!("\n{member}{member}")] {
+            assert!(is_whole(&answer(&list)), "{list}");
+        }
+        for odd in [
+            format!("<entry>{item}</entry>"),
+            format!("<Member>{item}</Member>"),
+            format!("<!-- --><member>{item}</member>"),
+            "x".to_owned(),
+            item.to_owned(),
+        ] {
+            for list in [odd.clone(), format!("{member}{odd}"), format!("{odd}{member}")] {
+                assert!(!is_whole(&answer(&list)), "{list}");
+            }
+        }
+    }
 
     #[test]
     fn a_list_that_ends_too_early_is_not_whole() {
