@@ -108,27 +108,39 @@ fn parse(parameter: &Parameter, values: &[&str]) -> Result<Value, String> {
     }
 }
 
-/// Each value once. A comma in a single value may stand between values or belong to one: AWS's tag keys have none in
-/// most services, but PCS's model allows it. Whoever means it says so by giving the value twice.
+/// What clients without `explode` put between the values of a list, and its name in a sentence.
+const SEPARATORS: [(char, &str); 3] = [(',', "a comma"), ('|', "a `|`"), (';', "a semicolon")];
+
+/// Each value once. A single value that looks like several joined, or like a list in JSON, may also be one: PCS's model
+/// lets a tag's key have every character. Whoever means one value says so by giving it twice.
 fn parse_list(name: &str, items: &Schema, values: &[&str]) -> Result<Value, String> {
-    let Some(value) = values.first() else {
-        return Ok(Value::Array(Vec::new()));
-    };
-    if values.len() == 1 && value.contains(',') {
+    if let [value] = values
+        && let Some(what) = looks_joined(value)
+    {
         let mut faults = Vec::new();
         validate::check(&Value::from(*value), items, name, &mut faults);
         let meant = if faults.is_empty() {
-            ", or give a value that has a comma twice"
+            ", or give the value twice if it is one"
         } else {
             ""
         };
         return Err(format!(
-            "has a comma; repeat the parameter for each value (`{name}=a&{name}=b`){meant}"
+            "{what}; repeat the parameter for each value (`{name}=a&{name}=b`){meant}"
         ));
     }
     let mut seen = BTreeSet::new();
     let values = values.iter().filter(|value| seen.insert(**value));
     Ok(values.map(|value| Value::from(*value)).collect())
+}
+
+fn looks_joined(value: &str) -> Option<String> {
+    if value.starts_with('[') {
+        return Some("begins with `[`, as a list in JSON does".to_owned());
+    }
+    let separator = SEPARATORS
+        .iter()
+        .find(|(separator, _)| value.contains(*separator));
+    separator.map(|(_, name)| format!("has {name}"))
 }
 
 fn unknown(name: &str, known: &[&Parameter]) -> String {

@@ -1,5 +1,6 @@
-//! `resourceArn` and `tagKeys`: what their schemas cannot say. PCS would only answer that it does not find the ARN of
-//! another Region, account or partition, and nothing at all to a key that no tag can have; what stands in them tells more.
+//! `resourceArn`: what its schema cannot say. PCS would only answer that it does not find the ARN of another Region,
+//! account or partition; what stands in it tells more. Of `tagKeys` nothing is to say here: PCS takes every key of 1 to
+//! 128 characters, so that one which no tag should have may be there and must be removable.
 
 use serde_json::{Map, Value};
 
@@ -9,21 +10,14 @@ use crate::{
 };
 
 const ARN: &str = "resourceArn";
-const KEYS: &str = "tagKeys";
 
-/// Adds to `errors` why the resource cannot be among those that a request for `region` reaches, and which keys no tag
-/// has.
+/// Adds to `errors` why the resource cannot be among those that a request for `region` reaches.
 pub fn check(input: &Map<String, Value>, region: &str, config: &Config, errors: &mut Vec<FieldError>) {
-    let is_told = |errors: &[FieldError], name: &str| errors.iter().any(|error| error.path.starts_with(name));
+    let is_told = || errors.iter().any(|error| error.path.starts_with(ARN));
     if let Some(arn) = input.get(ARN).and_then(Value::as_str)
-        && !is_told(errors, ARN)
+        && !is_told()
     {
         check_arn(arn, region, config, errors);
-    }
-    if let Some(keys) = input.get(KEYS).and_then(Value::as_array)
-        && !is_told(errors, KEYS)
-    {
-        check_keys(keys, errors);
     }
 }
 
@@ -99,20 +93,6 @@ fn other_region(named: &str, region: &str, regions: &Regions) -> String {
             "is of the Region {}, which this API does not reach; the request is for {region}",
             shown(named)
         )
-    }
-}
-
-/// "Letters, numbers, spaces representable in UTF-8, and the following characters: _ . : / = + - @" (Tagging AWS Resources
-/// User Guide). A comma is let pass: PCS's model takes it.
-fn check_keys(keys: &[Value], errors: &mut Vec<FieldError>) {
-    let is_taken = |character: char| character.is_alphanumeric() || " _.:/=+-@,".contains(character);
-    for (index, key) in keys.iter().enumerate() {
-        let is_key = key.as_str().is_none_or(|key| key.chars().all(is_taken));
-        if !is_key && errors.len() <= FieldError::MOST {
-            let message =
-                "has characters that no tag key has; keys have letters, digits, spaces and _ . : / = + - @";
-            errors.push(FieldError::new(&format!("{KEYS}[{index}]"), message));
-        }
     }
 }
 

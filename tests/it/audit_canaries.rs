@@ -315,7 +315,7 @@ fn with_words_of_the_caller(word: &str) -> Vec<(Value, &'static str)> {
         (with_query(event("list-clusters"), &[("region", word)]), "region"),
         (
             with_query(event("untag-resource"), &[("tagKeys", &format!("{word}|"))]),
-            "tagKeys.0",
+            "tagKeys",
         ),
         (
             tags(format!(
