@@ -119,10 +119,12 @@ impl Tables<'_> {
         };
         let (not_empty, ids) = (texts(&body, "x-pcs-not-empty")?, texts(&body, "x-pcs-ids")?);
         let empty_alone = texts(&body, "x-pcs-empty-alone")?;
+        let at_most = text_pairs(&body, "x-pcs-at-most")?;
+        let reserved = text_pairs(&body, "x-pcs-reserved-prefix")?;
         let schema = self.schema(schema)?;
         Ok(format!(
             "Body {{ schema: {schema}, empty_is_absent: {empty_is_absent}, not_empty: &{not_empty:?}, \
-             empty_alone: &{empty_alone:?}, ids: &{ids:?} }}"
+             empty_alone: &{empty_alone:?}, ids: &{ids:?}, at_most: &{at_most:?}, reserved_prefix: &{reserved:?} }}"
         ))
     }
 
@@ -314,6 +316,18 @@ fn texts<'a>(value: &'a Value, key: &str) -> Outcome<Vec<&'a str>> {
     let list = list.as_array().ok_or_else(|| format!("`{key}` is not a list"))?;
     let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
     texts.ok_or_else(|| format!("`{key}` is not a list of names"))
+}
+
+/// A map from text to text that need not be there.
+fn text_pairs<'a>(value: &'a Value, key: &str) -> Outcome<Vec<(&'a str, &'a str)>> {
+    let Some(map) = value.get(key) else {
+        return Ok(Vec::new());
+    };
+    let pairs = object(Some(map), key)?
+        .iter()
+        .map(|(name, text)| Some((name.as_str(), text.as_str()?)));
+    let pairs: Option<Vec<(&str, &str)>> = pairs.collect();
+    pairs.ok_or_else(|| format!("`{key}` is not a map of texts"))
 }
 
 pub fn text<'a>(value: &'a Value, key: &str) -> Outcome<&'a str> {

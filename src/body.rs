@@ -55,6 +55,7 @@ pub fn check(object: &Map<String, Value>, body: &Body, errors: &mut Vec<FieldErr
     if !body.ids.is_empty() {
         check_ids(object, body.schema, body.ids, "", errors);
     }
+    check_between(object, body, "", errors);
 }
 
 fn check_empty(
@@ -255,6 +256,44 @@ fn says_something(object: &Map<String, Value>, schema: &Schema) -> bool {
         });
         member.required || (tells && member.name != CLIENT_TOKEN)
     })
+}
+
+/// What two members, or a key and its map, say of each other. Lists have nothing of the kind.
+fn check_between(object: &Map<String, Value>, body: &Body, path: &str, errors: &mut Vec<FieldError>) {
+    if errors.len() > FieldError::MOST {
+        return;
+    }
+    let number = |name: &str| object.get(name).and_then(Value::as_i64);
+    for (lower, upper) in body.at_most {
+        if let (Some(low), Some(high)) = (number(lower), number(upper))
+            && low > high
+        {
+            let message = format!("must not be above `{upper}`");
+            errors.push(FieldError::new(&join(path, lower), message));
+        }
+    }
+    for (name, value) in object {
+        let Value::Object(inner) = value else { continue };
+        let path = join(path, name);
+        match body.reserved_prefix.iter().find(|(map, _)| map == name) {
+            Some((_, prefix)) => check_keys(inner, prefix, &path, errors),
+            None => check_between(inner, body, &path, errors),
+        }
+    }
+}
+
+fn check_keys(map: &Map<String, Value>, prefix: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let is_reserved = |key: &&String| {
+        let start = key.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    for key in map.keys().filter(is_reserved) {
+        if errors.len() > FieldError::MOST {
+            return;
+        }
+        let message = format!("begins with `{prefix}`, as AWS's own keys do; choose another key");
+        errors.push(FieldError::new(&join(path, key), message));
+    }
 }
 
 fn check_ids(

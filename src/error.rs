@@ -87,7 +87,7 @@ pub enum Error {
         limit: usize,
     },
     Conflict(Sentence),
-    /// A dry run that would have succeeded; the guardrail rules that were asked and passed.
+    /// A dry run that passed; whether PCS would carry it out is known to PCS alone. The guardrail rules that were asked and passed.
     DryRun {
         passed: Vec<&'static str>,
     },
@@ -221,7 +221,9 @@ impl Error {
             Error::MediaType => "send the body as `Content-Type: application/json`".to_owned(),
             Error::TooLarge { limit } => format!("the body is larger than {limit} bytes; send less"),
             Error::DryRun { .. } => {
-                "the request would have succeeded; leave out `dryrun=true` to carry it out".to_owned()
+                "the request passes every check of this API and would have been sent to PCS; leave out \
+                 `dryrun=true` to carry it out"
+                    .to_owned()
             }
             Error::Throttled { retry_after_seconds } => {
                 format!("PCS is throttling requests; retry after {retry_after_seconds} s")

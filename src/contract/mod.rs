@@ -44,6 +44,10 @@ pub struct Body {
     pub empty_alone: &'static [&'static str],
     /// Members, at any depth, that take an id and no name (`x-pcs-ids`).
     pub ids: &'static [&'static str],
+    /// Numbers, and which one of the same object none may be above (`x-pcs-at-most`).
+    pub at_most: &'static [(&'static str, &'static str)],
+    /// Maps, at any depth, and what no key may begin with (`x-pcs-reserved-prefix`).
+    pub reserved_prefix: &'static [(&'static str, &'static str)],
 }
 
 #[derive(Debug)]

@@ -34,6 +34,7 @@ mod guardrail_drift;
 mod guardrail_faults;
 mod guardrails;
 mod guardrails_matrix;
+mod input;
 mod lambda_binary;
 mod later;
 mod life;

@@ -362,7 +362,7 @@ async fn a_dry_run_stops_before_pcs() {
         answer["message"]
             .as_str()
             .unwrap()
-            .contains("would have succeeded")
+            .contains("passes every check of this API and would have been sent to PCS")
     );
     assert_eq!(world.rows().await[0]["decision"], "ALLOW");
 }
