@@ -11,7 +11,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     contract,
     guardrails::{
-        Policy, allowlist::Allowlist, boundary::Boundary, describe::Guardrails, inline_policy::InlineActions,
+        Policy,
+        allowlist::{Allowlist, is_partition, reaches_nothing},
+        boundary::Boundary,
+        describe::Guardrails,
+        inline_policy::InlineActions,
         script_source::LifecycleScripts,
     },
 };
@@ -135,7 +139,12 @@ impl Config {
     /// What is in force and should be known to whoever reads the log.
     pub fn warnings(&self) -> Vec<String> {
         let own = &self.deployment;
-        self.policy.allowlist.warnings(&own.partition)
+        let mut warnings = self.policy.allowlist.warnings(&own.partition, &own.account_id);
+        warnings.extend(self.policy.inline_actions.warnings());
+        if let Boundary::Required(arn) = &self.policy.boundary {
+            warnings.extend(reaches_nothing(arn, &own.partition, &own.account_id));
+        }
+        warnings
     }
 
     /// SHA-256, in hexadecimal, of what decides and what is recorded: the deployment, the guardrails as
@@ -189,7 +198,7 @@ impl Reader<'_> {
                 v.len() == 12 && v.bytes().all(|byte| byte.is_ascii_digit())
             }),
             partition: self.checked("PCS_API_PARTITION", "a partition such as `aws`", |v| {
-                v == "aws" || v.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty())
+                is_partition(v)
             }),
             rest_api_id: self.checked("PCS_API_REST_API_ID", "a REST API id", |v| {
                 !v.is_empty() && v.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -271,7 +280,7 @@ impl Reader<'_> {
         let signing_key = self.checked(
             "PCS_API_AUDIT_SIGNING_KEY",
             "the ARN of a KMS key, or empty for digests without a signature",
-            |v| v.is_empty() || (v.starts_with("arn:aws") && v.contains(":kms:") && v.contains(":key/")),
+            |v| v.is_empty() || is_key_arn(v),
         );
         Some(AuditConfig {
             table,
@@ -382,6 +391,14 @@ impl Reader<'_> {
         }
         Some(value)
     }
+}
+
+/// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`.
+fn is_key_arn(text: &str) -> bool {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next().unwrap_or_default();
+    let (prefix, partition, service, _, _, resource) = (next(), next(), next(), next(), next(), next());
+    prefix == "arn" && is_partition(partition) && service == "kms" && resource.starts_with("key/")
 }
 
 #[cfg(test)]

@@ -79,6 +79,47 @@ fn each_wrong_value_is_refused_and_named() {
     }
 }
 
+/// A function that CloudFormation has deployed and that does not start answers nobody. tests/deploy holds the template
+/// against the same values; `n128` stands for a name of 128 characters.
+#[test]
+fn what_the_template_takes_is_a_configuration() {
+    let values = include_str!("../../tests/deploy/data/parameter-values.json");
+    let values: serde_json::Value = serde_json::from_str(values).unwrap();
+    let fill = |text: &str| {
+        [128, 129, 200].iter().fold(text.to_owned(), |text, length| {
+            text.replace(&format!("n{length}"), &"n".repeat(*length))
+        })
+    };
+    for (parameter, told) in values.as_object().unwrap() {
+        let name = told["variable"].as_str().unwrap();
+        for (verdict, is_taken) in [("accepted", true), ("refused", false)] {
+            for value in told[verdict].as_array().unwrap() {
+                let value = fill(value.as_str().unwrap());
+                let mut variables = variables();
+                variables.insert(name, &value);
+                let read = read(&variables);
+                assert_eq!(read.is_ok(), is_taken, "{parameter}={value}: {:?}", read.err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_boundary_of_elsewhere_and_wide_actions_are_told_at_start() {
+    let mut variables = variables();
+    variables.insert(
+        "PCS_API_PERMISSIONS_BOUNDARY",
+        "arn:aws:iam::999999999999:policy/Guard",
+    );
+    variables.insert("PCS_API_ALLOWED_INLINE_ACTIONS", "iam:*");
+    let warnings = read(&variables).unwrap().warnings();
+    assert!(
+        matches!(warnings.as_slice(), [actions, boundary]
+            if actions.contains("`iam:*`") && boundary.contains("the account 999999999999")),
+        "{warnings:?}"
+    );
+}
+
 #[test]
 fn amazons_roots_are_trusted_where_they_sign_and_nothing_else_is_asked_for() {
     let trust = |changes: &[(&'static str, &'static str)]| {

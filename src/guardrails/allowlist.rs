@@ -7,6 +7,8 @@ use super::{
 
 /// Account token of AWS-managed policies in ARNs.
 const AWS_MANAGED: &str = "aws";
+/// Of a policy's name (IAM API reference).
+const LONGEST_NAME: usize = 128;
 
 /// AWS's own policies in the source documents' list, and the one that PCS's own console attaches to compute nodes.
 const DOCUMENTED: [&str; 11] = [
@@ -94,12 +96,15 @@ impl Allowlist {
         reached.collect()
     }
 
-    /// What passes by the list and should be known to: such policies that are listed in full beside the documented list.
-    /// Which of an account's own policies pass is the account's choice, however wide the pattern is: nothing is known of
+    /// What should be known of the list: such policies that are listed in full beside the documented list, and patterns that
+    /// no policy of this account is like. Which of an account's own policies pass is the account's choice, however wide the pattern is: nothing is known of
     /// their text here, and no pattern for them is warned of.
-    pub fn warnings(&self, partition: &str) -> Vec<String> {
+    pub fn warnings(&self, partition: &str, account_id: &str) -> Vec<String> {
         let warning = |pattern: &ArnPattern| {
             let arn = pattern.as_str();
+            if let Some(warning) = reaches_nothing(arn, partition, account_id) {
+                return Some(warning);
+            }
             let name = arn.strip_prefix("arn:")?.strip_prefix(partition)?;
             let name = name.strip_prefix(":iam::aws:policy/")?;
             let (_, what) = wide().find(|(wide, _)| *wide == name)?;
@@ -135,32 +140,36 @@ fn is_of_an_account(pattern: &str) -> bool {
 
 /// Whether what is no wildcard stands where a policy's ARN has it; with a wildcard the components are not judged.
 fn can_be_a_policy(pattern: &str) -> bool {
-    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
-    let is_account = |part: &str| {
-        part == AWS_MANAGED || (part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit()))
-    };
     // Nearly all are written so, and the start of the function waits for this.
     if let Some((account, name)) = pattern
         .strip_prefix("arn:aws:iam::")
         .and_then(|rest| rest.split_once(":policy/"))
         && is_account(account)
     {
-        return !name.is_empty() && !name.ends_with('/') && name.bytes().all(is_taken);
+        return !name.is_empty() && !name.starts_with('/') && can_be_a_path(name);
     }
     let is_wild = |part: &str| part.contains(['*', '?']);
     let mut parts = pattern.splitn(6, ':');
     let mut next = || parts.next().unwrap_or_default();
     let (prefix, partition, service, region, account, resource) =
         (next(), next(), next(), next(), next(), next());
-    let is_partition = |part: &str| part == "aws" || part.starts_with("aws-");
     (is_wild(prefix) || prefix == "arn")
         && (is_wild(partition) || is_partition(partition))
         && (is_wild(service) || service == "iam")
         && (region.is_empty() || region.bytes().all(|byte| byte == b'*'))
         && (is_wild(account) || is_account(account))
         && can_begin_with("policy/", resource)
-        && !resource.ends_with('/')
-        && resource.bytes().all(is_taken)
+        && can_be_a_path(resource)
+}
+
+/// Whether a path with a name at its end can be like the pattern: no part of one is empty, and the name is not too long.
+fn can_be_a_path(pattern: &str) -> bool {
+    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
+    let end = pattern.rsplit(['/', '*', '?']).next().unwrap_or_default();
+    pattern.bytes().all(is_taken)
+        && !pattern.ends_with('/')
+        && !pattern.contains("//")
+        && end.len() <= LONGEST_NAME
 }
 
 /// Whether a text that begins so can match the pattern; what is behind the beginning is not looked at.
@@ -180,17 +189,10 @@ fn can_begin_with(begin: &str, pattern: &str) -> bool {
 /// `arn:PARTITION:iam::ACCOUNT:policy/[path/]name`, name of 1 to 128 characters (IAM API reference).
 pub fn is_policy_arn(arn: &str) -> bool {
     const LONGEST_ARN: usize = 2048;
-    const LONGEST_NAME: usize = 128;
     let mut parts = arn.splitn(6, ':');
     let mut next = || parts.next().unwrap_or_default();
     let (prefix, partition, service, region, account, resource) =
         (next(), next(), next(), next(), next(), next());
-    let account_is_good =
-        account == AWS_MANAGED || (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()));
-    // `aws`, or `aws` and words: `aws-us-gov`.
-    let mut words = partition.split('-');
-    let partition_is_good = words.next() == Some("aws")
-        && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
     let name_is_good = resource.strip_prefix("policy/").is_some_and(|path| {
         path.split('/')
             .all(|segment| !segment.is_empty() && segment.bytes().all(is_name_byte))
@@ -201,11 +203,41 @@ pub fn is_policy_arn(arn: &str) -> bool {
     });
     arn.len() <= LONGEST_ARN
         && prefix == "arn"
-        && partition_is_good
+        && is_partition(partition)
         && service == "iam"
         && region.is_empty()
-        && account_is_good
+        && is_account(account)
         && name_is_good
+}
+
+/// `aws`, or `aws` and words: `aws-us-gov`.
+pub fn is_partition(text: &str) -> bool {
+    let mut words = text.split('-');
+    words.next() == Some("aws")
+        && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
+/// What stands in a policy's ARN for the account.
+fn is_account(text: &str) -> bool {
+    text == AWS_MANAGED || (text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Why no role of the account can have a policy of this ARN or pattern, as far as it names another partition or account. Told
+/// and not refused: it lets nothing pass, and a deployment's parameters cannot be checked for it before.
+pub fn reaches_nothing(arn: &str, partition: &str, account_id: &str) -> Option<String> {
+    let mut parts = arn.split(':').skip(1);
+    let (named, account) = (parts.next()?, parts.nth(2)?);
+    let is_wild = |part: &str| part.contains(['*', '?']);
+    let other = if !is_wild(named) && named != partition {
+        format!("the partition {named}, and this deployment is in {partition}")
+    } else if !is_wild(account) && account != AWS_MANAGED && account != account_id {
+        format!("the account {account}, and this deployment is in {account_id}")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "`{arn}` is of {other}: no role here can have such a policy"
+    ))
 }
 
 /// `[\w+=,.@-]`, ASCII.
@@ -338,7 +370,7 @@ mod tests {
     fn what_is_wide_on_purpose_is_warned_of() {
         let warnings = |list: &str| {
             let list = Allowlist::parse(list).unwrap();
-            list.warnings("aws")
+            list.warnings("aws", "123456789012")
         };
         for (list, words) in [
             (
@@ -373,6 +405,33 @@ mod tests {
         }
     }
 
+    /// It lets nothing pass, so the function starts and says so.
+    #[test]
+    fn what_is_of_another_partition_or_account_is_told() {
+        let warnings = |list: &str| {
+            let list = Allowlist::parse(list).unwrap();
+            list.warnings("aws", "123456789012")
+        };
+        for (list, words) in [
+            (
+                "arn:aws-cn:iam::aws:policy/AmazonS3ReadOnlyAccess",
+                "the partition aws-cn",
+            ),
+            ("arn:aws-cn:iam::123456789012:policy/*", "the partition aws-cn"),
+            ("arn:aws:iam::999999999999:policy/x", "the account 999999999999"),
+            ("arn:*:iam::999999999999:policy/x*", "the account 999999999999"),
+        ] {
+            let warnings = warnings(list);
+            assert!(
+                matches!(warnings.as_slice(), [warning] if warning.contains(words) && warning.contains(list)),
+                "{list}: {warnings:?}"
+            );
+        }
+        for list in ["arn:*:iam::*:policy/team*", "arn:aws:iam::12345678901?:policy/x"] {
+            assert!(warnings(list).is_empty(), "{list}");
+        }
+    }
+
     #[test]
     fn a_pattern_that_can_match_nothing_is_refused() {
         for pattern in [
@@ -392,6 +451,15 @@ mod tests {
             "arn:aws:iam::aws:policy/x;arn:aws:iam::aws:policy/y",
             "\"arn:aws:iam::aws:policy/x\"",
             "arn:aws:iam::aws:policy/x y",
+            "arn:aws:iam::aws:policy//x",
+            "arn:aws:iam::aws:policy/a//*",
+            "arn:aws:iam::aws:policy/*/",
+            "arn:aws-:iam::aws:policy/x",
+            "arn:aws-cn-:iam::aws:policy/x",
+            "arn:aws-1:iam::aws:policy/x",
+            "arn:*:iam::*:policy//x*",
+            &format!("arn:aws:iam::aws:policy/{}", "x".repeat(129)),
+            &format!("arn:*:iam::aws:policy/*{}", "x".repeat(129)),
         ] {
             let faults = Allowlist::parse(pattern).unwrap_err();
             assert!(

@@ -8,6 +8,9 @@ use super::instance_role::{statements, strings};
 /// What nodes need to join their cluster: PCS's documented minimum, always allowed.
 const REGISTER: &str = "pcs:RegisterComputeNodeGroupInstance";
 
+/// Services whose actions can reach further than their names.
+const GIVES_RIGHTS: [&str; 2] = ["iam", "sts"];
+
 /// Patterns of the actions that an Allow may name.
 #[derive(Debug, Clone)]
 pub struct InlineActions {
@@ -32,6 +35,24 @@ impl InlineActions {
             )
         });
         Err(faults.collect())
+    }
+
+    /// What should be known of the list: a service's every action, and any of the two that give rights away.
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |pattern: &String| {
+            let (service, action) = pattern.split_once(':')?;
+            let what = if action.bytes().all(|byte| byte == b'*') {
+                format!("do everything that {service} offers")
+            } else if GIVES_RIGHTS.contains(&service) {
+                "take or give rights that are not on this list".to_owned()
+            } else {
+                return None;
+            };
+            Some(format!(
+                "`{pattern}` lets an inline policy pass with which a compute node may {what}"
+            ))
+        };
+        self.patterns.iter().filter_map(warning).collect()
     }
 
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
@@ -286,6 +307,24 @@ mod tests {
                 "{faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_reaches_further_is_warned_of() {
+        let warnings = |list: &str| InlineActions::parse(list).unwrap().warnings();
+        for (list, words) in [
+            ("iam:*", "everything that iam offers"),
+            ("s3:**", "everything that s3 offers"),
+            ("iam:PassRole", "rights that are not on this list"),
+            ("sts:Assume*", "rights that are not on this list"),
+        ] {
+            let warnings = warnings(&format!("{list},s3:GetObject"));
+            assert!(
+                matches!(warnings.as_slice(), [warning] if warning.contains(words) && warning.contains(list)),
+                "{list}: {warnings:?}"
+            );
+        }
+        assert!(warnings("s3:Get*,logs:PutLogEvents,iamx:Get").is_empty());
     }
 
     #[test]

@@ -32,8 +32,8 @@ def several_of(form, length):
 def everything(partition="aws", region="us-east-1", scope="ap-southeast-2"):
     """All parameters at once for a stack in `region`, those of free length as long as they can be."""
     here = f"{region}:123456789012"
-    # As long as the parameters take it: 512 characters of path and name.
-    policy = f"arn:{partition}:iam::123456789012:policy/" + "boundaries/" * 34 + "N" * 138
+    # As long as the parameters take it: 512 characters of path and name, 128 of the name.
+    policy = f"arn:{partition}:iam::123456789012:policy/" + "boundaries/" * 35 + "N" * 127
     key, signing = (arn.replace("arn:aws:kms:us-east-1:123456789012", f"arn:{partition}:kms:{here}")
                     for arn in (KMS_KEY, SIGNING_KEY))
     return {
@@ -118,6 +118,7 @@ PARTITIONS = {
 
 # What CloudFormation refuses, and the beginning of the sentence with which it does.
 CONTRADICTIONS = [
+    ({"Region": "us-gov-west-1"}, ["Region is of another partition than this stack"]),
     ({"CustomDomainCertificate": CERTIFICATE}, ["CustomDomainCertificate is given without CustomDomainName."]),
     ({"CustomDomainName": "pcs.example.com"}, ["CustomDomainName is given without CustomDomainCertificate."]),
     ({"CustomDomainHostedZoneId": "Z0123456789ABCDEFGHIJ"},

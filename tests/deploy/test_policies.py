@@ -5,6 +5,7 @@ The whole of them is in golden/, to be read. Here is what must be true of any of
 
 import itertools
 import json
+import pathlib
 import re
 
 import botocore.session
@@ -15,6 +16,8 @@ from conftest import made
 from intrinsics import Stack
 from policies import actions, documents, of_identities, of_the_function, several, statements
 from scenarios import BOUNDARY, CONTRADICTIONS, PARTITIONS, SCENARIOS
+
+VALUES = pathlib.Path(__file__).parent / "data" / "parameter-values.json"
 
 # Every statement of an identity's policy with the resource "*", and why it cannot be narrower. "none": IAM knows no
 # resource for any of its actions, which test_simulation.py holds against the Service Authorization Reference.
@@ -330,6 +333,20 @@ def test_a_value_of_another_form_is_refused(template, setting):
     assert Stack(template, setting).wrong_parameters() == list(setting)
 
 
+def test_values_of_the_functions_variables_are_taken_as_the_function_takes_them(template):
+    """src/config/tests.rs holds the function against the same values; n128 stands for a name of 128 characters."""
+    told = json.loads(VALUES.read_text())
+    for parameter, values in told.items():
+        for verdict, wrong in (("accepted", []), ("refused", [parameter])):
+            for value in values[verdict]:
+                value = re.sub(r"n(\d{3})", lambda found: "n" * int(found[1]), value)
+                assert Stack(template, {parameter: value}).wrong_parameters() == wrong, (parameter, value)
+    passed = json.dumps(template["Resources"]["PcsApiFunction"]["Properties"]["Environment"])
+    patterned = {name for name, parameter in template["Parameters"].items()
+                 if "AllowedPattern" in parameter and f'"Ref": "{name}"' in passed}
+    assert patterned <= set(told)
+
+
 def test_regions_are_those_of_the_contract(template, contract):
     allowed = template["Parameters"]["Region"]["AllowedValues"]
     assert allowed == ["*", *contract["components"]["schemas"]["Region"]["enum"]]
@@ -385,9 +402,21 @@ def test_node_roles_are_bounded_or_it_is_accepted_by_name(template):
 def test_fips_endpoints_are_asked_for_where_pcs_has_them(template):
     """The table of "Endpoints and service quotas for AWS PCS" in its User Guide: rows with an endpoint pcs-fips."""
     documented = {"us-east-1", "us-east-2", "us-west-2", "us-gov-east-1", "us-gov-west-1"}
-    taken = {region for region in template["Parameters"]["Region"]["AllowedValues"]
-             if not Stack(template, {"UseFipsEndpoints": "true", "Region": region}).broken_rules()}
+    settings = {region: {"UseFipsEndpoints": "true", "Region": region}
+                for region in template["Parameters"]["Region"]["AllowedValues"]}
+    taken = {region for region, setting in settings.items()
+             if not any(text.startswith("UseFips") for text in Stack(template, setting).broken_rules())}
     assert taken == documented
+
+
+def test_the_region_of_callers_is_of_the_stacks_partition(template):
+    """botocore knows each Region's partition by its name. PCS is in no Region of China's, so no stack is there."""
+    session = botocore.session.get_session()
+    regions = template["Parameters"]["Region"]["AllowedValues"]
+    for place, region in itertools.product(regions[1:], regions):
+        told = Stack(template, {"Region": region}, region=place).broken_rules()
+        same = region == "*" or session.get_partition_for_region(region) == session.get_partition_for_region(place)
+        assert bool(told) != same, (place, region)
 
 
 def test_the_console_shows_every_parameter_once(template):
