@@ -1,6 +1,7 @@
 //! Which policies AWS manages: their names, not what is in them.
 //!
-//! A misspelt name must fail here as it does in an account. A policy newer than the list can be seeded.
+//! A misspelt name must fail here as it does in an account, and a right one must be found. A policy newer than the list, or
+//! one whose text is asked for, can be seeded.
 
 use crate::validate;
 

@@ -223,17 +223,8 @@ impl Account {
     }
 
     fn new_id(&mut self, prefix: &str, name: &str) -> String {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         self.serial += 1;
-        let digest = Sha256::digest(format!("{}/{}/{prefix}/{name}", self.id, self.serial));
-        let characters = digest
-            .iter()
-            .take(17)
-            .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
-        prefix
-            .chars()
-            .chain(characters.map(|byte| char::from(*byte)))
-            .collect()
+        id(prefix, &format!("{}/{}/{prefix}/{name}", self.id, self.serial))
     }
 
     /// The account last saved in `dir`, if there is one.
@@ -256,6 +247,29 @@ impl Account {
         std::fs::rename(&temporary, dir.join(FILE))?;
         File::open(dir)?.sync_all()
     }
+}
+
+/// A policy of AWS's of which the name is known and nothing else: its version is called v1, as a policy's first is.
+pub(crate) fn policy_of_aws(arn: &str) -> Stored<Policy> {
+    stored(
+        id("ANPA", arn),
+        Policy::new(arn, Document::from("")),
+        Timestamp::UNIX_EPOCH,
+    )
+}
+
+/// An id such as IAM's, always the same for the same text.
+fn id(prefix: &str, text: &str) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digest = Sha256::digest(text);
+    let characters = digest
+        .iter()
+        .take(17)
+        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
+    prefix
+        .chars()
+        .chain(characters.map(|byte| char::from(*byte)))
+        .collect()
 }
 
 fn stored<T>(id: String, entity: T, now: Timestamp) -> Stored<T> {

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::aws_managed;
 use crate::seed::{InstanceProfile, Policy, PolicyVersion, Role, Tag};
 use crate::state::{Account, Stored};
 use crate::validate;
@@ -86,7 +87,7 @@ pub(super) fn policy(xml: &mut Xml, account: &Account, policy: &Stored<Policy>) 
     xml.text("DefaultVersionId", &policy.entity.default_version_id);
     xml.text("AttachmentCount", &attached.to_string());
     xml.text("PermissionsBoundaryUsageCount", &bounds.to_string());
-    xml.flag("IsAttachable", true);
+    xml.flag("IsAttachable", !aws_managed::is_for_service_linked_roles(arn));
     if let Some(description) = &policy.entity.description {
         xml.text("Description", description);
     }

@@ -6,7 +6,7 @@ use crate::document::Document;
 use crate::error::IamError;
 use crate::grammar::{self, Use};
 use crate::seed::Policy;
-use crate::state::Account;
+use crate::state::{self, Account};
 use crate::tags::{self, Keys};
 use crate::validate;
 use crate::xml::Xml;
@@ -66,8 +66,15 @@ pub(super) fn create(account: &mut Account, call: &Call<'_>) -> Result<Xml, IamE
     Ok(xml)
 }
 
+/// Of a policy of AWS's that was not seeded there is no text, and nothing of it is in this answer.
 pub(super) fn get(account: &Account, call: &Call<'_>) -> Result<Xml, IamError> {
-    let policy = find_policy(account, call.query)?;
+    let arn = validate::policy_arn(call.query, "PolicyArn", &account.partition)?;
+    let is_by_name = account.policy(arn).is_none() && exists(account, arn);
+    let by_name = is_by_name.then(|| state::policy_of_aws(arn));
+    let policy = match &by_name {
+        Some(policy) => policy,
+        None => find_policy(account, call.query)?,
+    };
     let mut xml = Xml::default();
     xml.element("Policy", |xml| {
         elements::policy(xml, account, policy);

@@ -164,6 +164,27 @@ fn documents_are_percent_encoded() {
     assert_eq!(version("v3").0, 404);
 }
 
+/// Whoever attaches one of AWS's policies may ask for it first.
+#[test]
+fn every_policy_of_awss_is_found_by_its_name() {
+    let emulator = emulator(100);
+    for (name, is_attachable) in [
+        ("ReadOnlyAccess", "true"),
+        ("AmazonS3ReadOnlyAccess", "true"),
+        ("service-role/AWSLambdaBasicExecutionRole", "true"),
+        ("aws-service-role/AWSSupportServiceRolePolicy", "false"),
+    ] {
+        let get = || {
+            let arn = format!("arn:aws:iam::aws:policy/{name}");
+            call(&emulator, &format!("Action=GetPolicy&PolicyArn={arn}"))
+        };
+        let (status, policy) = get();
+        assert_eq!(status, 200, "{name}: {policy}");
+        assert_eq!(text(&policy, "IsAttachable"), is_attachable, "{name}");
+        assert_eq!(text(&policy, "PolicyId"), text(&get().1, "PolicyId"));
+    }
+}
+
 #[test]
 fn errors_are_iam_s() {
     let emulator = emulator(100);
@@ -197,7 +218,7 @@ fn errors_are_iam_s() {
             "ValidationError",
         ),
         (
-            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess",
+            "Action=GetPolicyVersion&VersionId=v1&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess",
             501,
             "NotEmulated",
         ),
