@@ -166,8 +166,9 @@ impl Tables<'_> {
             "string" => self.string(schema),
             "integer" => {
                 let (minimum, maximum) = (
-                    integer(schema, "minimum", i64::MIN)?,
-                    integer(schema, "maximum", i64::MAX)?,
+                    // PCS's integers have 32 bits.
+                    integer(schema, "minimum", i32::MIN.into())?,
+                    integer(schema, "maximum", i32::MAX.into())?,
                 );
                 Ok(format!(
                     "Schema::Integer {{ minimum: {minimum}, maximum: {maximum} }}"

@@ -147,7 +147,7 @@ impl Gateway {
         passage: &mut Passage,
     ) -> Result<(Operation, Call), Error> {
         let read = operation.and_then(|operation| {
-            let call = router::read(operation, request, &self.config)?;
+            let call = router::read(operation, request, &self.config, Timestamp::now())?;
             passage.entry.read_as(&call);
             Ok((operation, call))
         });

@@ -18,8 +18,17 @@ const KEY_BYTES_MAX: usize = 1024;
 /// lifecycle scripts with all arguments, 200 tags) has about 1,500.
 const VALUES_MAX: usize = 20_000;
 
-/// The JSON object in `body`, or why it is none.
+/// The JSON object in `body`, or why it is none. One that says something twice is none.
 pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
+    match read(body)? {
+        (object, duplicates) if duplicates.is_empty() => Ok(object),
+        (_, duplicates) => Err(duplicates),
+    }
+}
+
+/// The JSON object in `body` and what stands in it more than once, of which the last is in the object: what else is wrong
+/// with it can then be told beside that. Or why there is no object.
+pub fn read(body: &[u8]) -> Result<(Map<String, Value>, Vec<FieldError>), Vec<FieldError>> {
     if body.starts_with(&BYTE_ORDER_MARK) {
         return refuse("the body starts with a byte order mark; send plain UTF-8 JSON");
     }
@@ -38,8 +47,7 @@ pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
     match (limit, value) {
         (Some(limit), _) => refuse(&limit),
         (None, Err(error)) => refuse(&explain(&error)),
-        (None, Ok(_)) if !duplicates.is_empty() => Err(duplicates),
-        (None, Ok(Value::Object(object))) => Ok(object),
+        (None, Ok(Value::Object(object))) => Ok((object, duplicates)),
         (None, Ok(_)) => refuse("the body must be a JSON object"),
     }
 }
@@ -52,6 +60,9 @@ fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if text.starts_with("recursion limit exceeded") {
         return "the body is nested more than 127 levels deep".to_owned();
+    }
+    if text.starts_with("number out of range") {
+        return format!("the body holds a number that is too large: {text}");
     }
     if text.starts_with("trailing characters") {
         return format!("the body holds more than one JSON value: {text}");
@@ -157,6 +168,10 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // The integer `-0` comes as this too, and nothing in the contract is a fraction.
+        if value == 0.0 && value.is_sign_negative() {
+            return Ok(Value::from(0));
+        }
         serde_json::Number::from_f64(value)
             .map(Value::Number)
             .ok_or_else(|| E::custom("number out of range"))
@@ -231,6 +246,12 @@ mod tests {
     }
 
     #[test]
+    fn minus_nothing_is_nothing() {
+        let object = read_object(b"{\"a\":-0}").unwrap();
+        assert_eq!(Value::Object(object), serde_json::json!({"a": 0}));
+    }
+
+    #[test]
     fn every_duplicate_is_named_with_its_path() {
         let text = message(br#"{"a":1,"b":[{"c":1,"c":2}],"a":2}"#);
         assert!(
@@ -255,7 +276,7 @@ mod tests {
             message(format!("{{\"a\":{}1{}}}", "[".repeat(127), "]".repeat(127)).as_bytes())
                 .contains("127 levels")
         );
-        assert!(message(b"{\"a\":1e999}").contains("not valid JSON"));
+        assert!(message(b"{\"a\":1e999}").contains("holds a number that is too large"));
         assert!(message(b"null").contains("must be a JSON object"));
     }
 

@@ -17,7 +17,9 @@ const COMPARED: usize = 9;
 /// Adds to `errors` what is wrong with where the role of the group comes from.
 pub fn check(operation: Operation, body: &Map<String, Value>, errors: &mut Vec<FieldError>) {
     let both = "name an existing instance profile with `iamInstanceProfileArn`, or have one made with `iam`";
-    match (body.contains_key(PROFILE), body.get(IAM)) {
+    // What is null is told to be left out, and then it is.
+    let given = |name: &str| body.get(name).filter(|value| !value.is_null());
+    match (given(PROFILE).is_some(), given(IAM)) {
         (true, Some(_)) => errors.push(FieldError::new(
             IAM,
             format!("cannot go with `iamInstanceProfileArn`: {both}"),
@@ -30,7 +32,7 @@ pub fn check(operation: Operation, body: &Map<String, Value>, errors: &mut Vec<F
         }
         (true | false, None) | (false, Some(_)) => {}
     }
-    let Some(iam) = body.get(IAM) else { return };
+    let Some(iam) = given(IAM) else { return };
     if !body.contains_key("clientToken") {
         let message =
             "is required with `iam`: making a role takes steps, and only the same token can resume them";

@@ -93,9 +93,9 @@ fn parse(parameter: &Parameter, values: &[&str]) -> Result<Value, String> {
         Schema::Integer { minimum, maximum } => value.parse::<i64>().map(Value::from).map_err(|_| {
             let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
             if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                validate::beyond_fault(*minimum, *maximum)
+                validate::range_fault(*minimum, *maximum)
             } else {
-                "must be an integer".to_owned()
+                validate::NO_INTEGER.to_owned()
             }
         }),
         Schema::Boolean => value

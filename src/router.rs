@@ -4,10 +4,12 @@
 //! Routes are found by API Gateway's `resource` and `httpMethod`, never by the path: API Gateway authorized the
 //! resource, and a path could be normalized differently here than there.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    audit::question,
     body,
     config::Config,
     contract,
@@ -62,20 +64,29 @@ pub fn route(request: &ApiRequest) -> Result<Operation, Error> {
 }
 
 /// Reads and validates the whole request; all that is wrong with it is reported at once.
-pub fn read(operation: Operation, request: &ApiRequest, config: &Config) -> Result<Call, Error> {
+pub fn read(
+    operation: Operation,
+    request: &ApiRequest,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Call, Error> {
     let mut errors = Vec::new();
     let mut input = read_body(operation, request, &mut errors)?;
     let mut faults = Vec::new();
     parameters::read(contract::route(operation), request, &mut input, &mut faults);
     let region = take_text(&mut input, REGION).unwrap_or_else(|| config.regions.default.clone());
     if config.regions.allows(&region) {
-        tagged::check(&input, &region, config, &mut faults);
+        tagged::check(&input, Some(&region), config, &mut faults);
     } else {
+        tagged::check(&input, None, config, &mut faults);
         // The contract has the Regions of every partition; those of this deployment are fewer.
         faults.retain(|fault| fault.path != REGION);
         faults.push(FieldError::new(REGION, config.regions.refusal(&region)));
     }
     errors.append(&mut faults);
+    if operation == Operation::ListAuditEvents {
+        question::check(&input, now, &mut errors);
+    }
     let dryrun = input.remove("dryrun") == Some(Value::Bool(true));
     let client_token = take_text(&mut input, "clientToken");
     let additional_iam_policies = node_iam::take(&mut input);
@@ -116,12 +127,15 @@ fn read_body(
         });
     }
     let object = match &request.body {
-        Body::Bytes(_) if is_missing => Ok(Map::new()),
-        Body::Bytes(bytes) => json::read_object(bytes),
+        Body::Bytes(_) if is_missing => Ok((Map::new(), Vec::new())),
+        Body::Bytes(bytes) => json::read(bytes),
         Body::NotBase64(_) => Err(vec![FieldError::new("", "the body is not valid base64")]),
     };
     let mut object = match object {
-        Ok(object) => object,
+        Ok((object, mut duplicates)) => {
+            errors.append(&mut duplicates);
+            object
+        }
         Err(mut faults) => {
             errors.append(&mut faults);
             return Ok(Map::new());

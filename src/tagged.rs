@@ -11,8 +11,14 @@ use crate::{
 
 const ARN: &str = "resourceArn";
 
-/// Adds to `errors` why the resource cannot be among those that a request for `region` reaches.
-pub fn check(input: &Map<String, Value>, region: &str, config: &Config, errors: &mut Vec<FieldError>) {
+/// Adds to `errors` why the resource cannot be among those that a request for `region` reaches; `None` where the request
+/// names none that it can.
+pub fn check(
+    input: &Map<String, Value>,
+    region: Option<&str>,
+    config: &Config,
+    errors: &mut Vec<FieldError>,
+) {
     let is_told = || errors.iter().any(|error| error.path.starts_with(ARN));
     if let Some(arn) = input.get(ARN).and_then(Value::as_str)
         && !is_told()
@@ -21,7 +27,7 @@ pub fn check(input: &Map<String, Value>, region: &str, config: &Config, errors: 
     }
 }
 
-fn check_arn(arn: &str, region: &str, config: &Config, errors: &mut Vec<FieldError>) {
+fn check_arn(arn: &str, region: Option<&str>, config: &Config, errors: &mut Vec<FieldError>) {
     let mut parts = arn.splitn(6, ':').skip(1);
     let mut next = || parts.next().unwrap_or_default();
     let (partition, service, named, account, resource) = (next(), next(), next(), next(), next());
@@ -56,7 +62,8 @@ fn check_arn(arn: &str, region: &str, config: &Config, errors: &mut Vec<FieldErr
         );
         refuse(message, "is of an account that this API does not reach");
     }
-    if named != region {
+    // A Region that cannot be named is told as that.
+    if let Some(region) = region.filter(|region| *region != named) {
         refuse(
             other_region(named, region, &config.regions),
             "is of another Region than the request",

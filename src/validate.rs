@@ -12,9 +12,9 @@ use crate::{
     contract::{Member, Pattern, Schema},
     error::FieldError,
 };
-use wording::{CHARACTERS, ENTRIES, ITEMS, choices_fault, count_fault, range_fault, wanted};
+use wording::{CHARACTERS, ENTRIES, ITEMS, choices_fault, count_fault, wanted};
 
-pub use wording::{beyond_fault, meant, unknown};
+pub use wording::{NO_INTEGER, meant, range_fault, unknown};
 
 /// No text that a pattern of the contract matches is longer; running one takes time by its states and the text.
 const PATTERN_BYTES_MAX: usize = 4096;
@@ -53,8 +53,8 @@ pub fn check(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldE
             Some(number) if (*minimum..=*maximum).contains(&number) => {}
             Some(_) => errors.push(FieldError::new(path, range_fault(*minimum, *maximum))),
             // What is no float for its digits alone: an integer too large for 64 bits.
-            None if is_whole(number) => errors.push(FieldError::new(path, beyond_fault(*minimum, *maximum))),
-            None => errors.push(FieldError::new(path, "must be an integer")),
+            None if is_whole(number) => errors.push(FieldError::new(path, range_fault(*minimum, *maximum))),
+            None => errors.push(FieldError::new(path, NO_INTEGER)),
         },
         (Schema::Boolean, Value::Bool(_)) => {}
         (
@@ -90,6 +90,10 @@ fn most(limit: u32) -> usize {
 fn check_members(object: &Map<String, Value>, members: &[Member], path: &str, errors: &mut Vec<FieldError>) {
     for member in members {
         match object.get(member.name) {
+            Some(Value::Null) if member.required => {
+                let path = join(path, member.name);
+                errors.push(FieldError::new(&path, "is required and must not be null"));
+            }
             Some(value) => check(value, member.schema, &join(path, member.name), errors),
             None if member.required => errors.push(FieldError::new(&join(path, member.name), "is required")),
             None => {}
@@ -133,6 +137,13 @@ fn check_map(entries: &Map<String, Value>, schema: &Schema, path: &str, errors: 
     let fault = count_fault(entries.len(), *min_entries, *max_entries, ENTRIES);
     errors.extend(fault.map(|message| FieldError::new(path, message)));
     for (key, value) in entries.iter().take(most(*max_entries)) {
+        if key.is_empty() && *key_min_length > 0 {
+            let message = format!(
+                "must have no entry without a key; a key has {key_min_length} to {key_max_length} characters"
+            );
+            errors.push(FieldError::new(path, message));
+            continue;
+        }
         let path = join(path, key);
         if let Some(fault) = text_fault(key, (*key_min_length, *key_max_length), None) {
             errors.push(FieldError::new(&path, format!("the key {fault}")));
@@ -149,6 +160,9 @@ fn text_fault(text: &str, (min, max): (u32, u32), pattern: Option<&Pattern>) -> 
     let Some(pattern) = broken else {
         return length;
     };
+    if length.is_none() && text.len() > PATTERN_BYTES_MAX {
+        return Some(format!("is too long to be {}", pattern.form));
+    }
     let form = format!("must be {} (pattern `{}`)", pattern.form, pattern.source);
     Some(match length {
         Some(_) if text.is_empty() => format!("is empty; it {form}"),

@@ -24,8 +24,21 @@ pub struct Question {
     context: String,
 }
 
+/// Adds to `errors` how parameters do not go together, so that it is told with all else that is wrong with them.
+pub fn check(input: &Map<String, Value>, now: Timestamp, errors: &mut Vec<FieldError>) {
+    let mut found = Vec::new();
+    let source = source(input, &mut found);
+    let is_told = |name: &str| errors.iter().any(|error| error.path == name);
+    // A page that follows another has the times of the first, by its token.
+    let has_own_times = !input.contains_key("nextToken");
+    if has_own_times && !is_told("startTime") && !is_told("endTime") {
+        range(input, now, &source, &mut found);
+    }
+    errors.append(&mut found);
+}
+
 impl Question {
-    /// Reads validated input (`contract.rs` has checked each parameter by itself); all faults at once.
+    /// Reads validated input: the contract has been asked of each parameter by itself, and `check` of all together.
     pub fn read(
         input: &Map<String, Value>,
         principal: &Principal,
@@ -45,7 +58,8 @@ impl Question {
         let source = source(input, &mut errors);
         let (from, to) = match &cursor {
             Some(cursor) => (cursor.from, cursor.to),
-            None => possible(range(input, now, &source, &mut errors), now),
+            None => range(input, now, &source, &mut errors)
+                .map_or((now, now), |range| possible(range, now)),
         };
         let limit = input.get("maxResults").and_then(Value::as_u64);
         let filter = Filter {
@@ -134,7 +148,8 @@ fn range(
     now: Timestamp,
     source: &Source,
     errors: &mut Vec<FieldError>,
-) -> (Timestamp, Timestamp) {
+) -> Option<(Timestamp, Timestamp)> {
+    let mut is_good = true;
     let mut time = |name: &str| {
         let given = text(input, name)?;
         let parsed = read_time(given);
@@ -146,17 +161,24 @@ fn range(
                 "is not a date that exists"
             };
             errors.push(FieldError::new(name, message));
+            is_good = false;
         }
         parsed
     };
     let (from, to) = (time("startTime"), time("endTime"));
-    if !errors.is_empty() {
-        return (now, now);
+    if !is_good {
+        return None;
     }
+    let has_end = to.is_some();
     let to = to.unwrap_or(now);
     let from = from.unwrap_or_else(|| to.checked_sub(DEFAULT_RANGE).unwrap_or(Timestamp::MIN));
     if from >= to {
-        errors.push(FieldError::new("startTime", "must be before endTime"));
+        let message = if has_end {
+            "must be before endTime"
+        } else {
+            "is in the future; events have been received already"
+        };
+        errors.push(FieldError::new("startTime", message));
     }
     let (longest, days) = match source {
         Source::Time => (TIME_RANGE_MAX, 31),
@@ -168,7 +190,7 @@ fn range(
             format!("must be at most {days} days before endTime"),
         ));
     }
-    (from, to)
+    Some((from, to))
 }
 
 /// Without the hours in which no call can be.
@@ -177,7 +199,7 @@ fn possible((from, to): (Timestamp, Timestamp), now: Timestamp) -> (Timestamp, T
 }
 
 /// A time as clients write it, in a form that the contract's pattern lets pass: RFC 3339, with a blank for the `T` or
-/// before the zone, with zones such as `+0100`, `+01`, `UTC` and `+0100 CET`, with a `+` that form decoding made a blank
+/// before the zone, with zones such as `+0100`, `+01`, `UTC`, `+0100 CET` and `-0300 -03`, where the first counts, with a `+` that form decoding made a blank
 /// (a `-` stays one), without seconds, or with more digits of a second than a clock has.
 fn read_time(text: &str) -> Option<Timestamp> {
     const DATE: usize = "2026-11-20".len();
@@ -192,6 +214,8 @@ fn read_time(text: &str) -> Option<Timestamp> {
         "Z".to_owned()
     } else {
         let sign = if zone.starts_with('-') { '-' } else { '+' };
+        // Go writes a zone's name behind its number, which is the number again where it has none.
+        let zone = zone.split(' ').next().unwrap_or_default();
         let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
         let minutes = digits.get(2..).filter(|minutes| !minutes.is_empty());
         format!("{sign}{}:{}", digits.get(..2)?, minutes.unwrap_or("00"))
@@ -293,6 +317,9 @@ mod tests {
             ("2026-11-20 09:00:00 GMT", "2026-11-20T09:00:00Z"),
             ("2026-11-20 09:00:00.5 +0000 UTC", "2026-11-20T09:00:00.5Z"),
             ("2026-11-20 10:00:00 +0100 CET", "2026-11-20T09:00:00Z"),
+            ("2026-11-20 09:00:00 -0300 -03", "2026-11-20T12:00:00Z"),
+            ("2026-11-20 09:00:00 +0530 +0530", "2026-11-20T03:30:00Z"),
+            ("2026-11-20 09:00:00  0530  0530", "2026-11-20T03:30:00Z"),
         ] {
             assert!(passes_the_contract(text), "{text}");
             assert_eq!(read_time(text), Some(expected.parse().unwrap()), "{text}");

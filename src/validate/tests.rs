@@ -51,7 +51,7 @@ fn each_kind_of_fault_has_its_sentence() {
         &json!({"scalingConfiguration": {"minInstanceCount": -1}}),
         &[
             "scalingConfiguration.maxInstanceCount is required",
-            "scalingConfiguration.minInstanceCount must be 0 or more",
+            "scalingConfiguration.minInstanceCount must be between 0 and 2147483647",
         ],
     );
     check_group(
@@ -65,12 +65,20 @@ fn each_kind_of_fault_has_its_sentence() {
     check_group(&json!({"tags": {}}), &["tags must have 1 to 200 entries, has 0"]);
     check_group(
         &json!({"tags": {"": "x"}}),
-        &["tags. the key must have 1 to 128 characters, has 0"],
+        &["tags must have no entry without a key; a key has 1 to 128 characters"],
     );
     check_group(&json!({"tags": {"k": 1}}), &["tags.k must be a string"]);
     check_group(
         &json!({"amiId": null}),
         &["amiId must not be null; leave it out instead"],
+    );
+    check_group(
+        &json!({"subnetIds": null}),
+        &["subnetIds is required and must not be null"],
+    );
+    check_group(
+        &json!({"scalingConfiguration": {"minInstanceCount": 2_147_483_648_u64, "maxInstanceCount": 2_147_483_647}}),
+        &["scalingConfiguration.minInstanceCount must be between 0 and 2147483647"],
     );
     check_group(
         &json!({"subnetIds": "subnet-0123456789abcdef0"}),
@@ -84,8 +92,8 @@ fn each_kind_of_fault_has_its_sentence() {
     check_group(
         &json!({"scalingConfiguration": scaling}),
         &[
-            "scalingConfiguration.maxInstanceCount must be between 0 and 9223372036854775807",
-            "scalingConfiguration.minInstanceCount must be an integer",
+            "scalingConfiguration.maxInstanceCount must be between 0 and 2147483647",
+            "scalingConfiguration.minInstanceCount must be an integer, written without a fraction or an exponent",
         ],
     );
 }

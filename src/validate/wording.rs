@@ -27,18 +27,15 @@ pub fn count_fault(count: usize, min: u32, max: u32, unit: Unit) -> Option<Strin
 }
 
 pub fn range_fault(minimum: i64, maximum: i64) -> String {
-    match (minimum, maximum) {
-        (minimum, maximum) if minimum == maximum => format!("must be {minimum}"),
-        (minimum, i64::MAX) => format!("must be {minimum} or more"),
-        (i64::MIN, maximum) => format!("must be {maximum} or less"),
-        (minimum, maximum) => format!("must be between {minimum} and {maximum}"),
+    if minimum == maximum {
+        format!("must be {minimum}")
+    } else {
+        format!("must be between {minimum} and {maximum}")
     }
 }
 
-/// Of an integer that 64 bits do not hold, where no side of the range is open.
-pub fn beyond_fault(minimum: i64, maximum: i64) -> String {
-    format!("must be between {minimum} and {maximum}")
-}
+/// `60.0` and `6e1` are numbers, and no integers to every reader.
+pub const NO_INTEGER: &str = "must be an integer, written without a fraction or an exponent";
 
 /// No choices are no limit.
 pub fn choices_fault(text: &str, choices: &[&str]) -> Option<String> {

@@ -403,7 +403,9 @@ class Comparison:
         return known is not None
 
     def integer(self, where, shape, schema):
-        self.constraints(where, {"type": "integer", **bounds(shape, "minimum", "maximum")}, schema)
+        # A Smithy integer has 32 bits, whatever the model says of its bounds.
+        expected = {"type": "integer", "maximum": 2**31 - 1, **bounds(shape, "minimum", "maximum")}
+        self.constraints(where, expected, schema)
 
 
 def bounds(shape, least, most):

@@ -249,15 +249,17 @@ pub fn principal_key(principal_id: &str, month: &str) -> String {
     format!("P#{}#{month}", cut(principal_id))
 }
 
+// A key is cut as a whole, as `text` cuts it: what is asked for is then what was written.
+
 /// Key of the resource index: everything that concerns a cluster, what is inside it included, by the name or id that
 /// the caller used.
 pub fn resource_key(cluster: &str) -> String {
-    format!("R#{}", cut(cluster))
+    cut(&format!("R#{cluster}")).to_owned()
 }
 
 /// Key of the request index: API Gateway's request id.
 pub fn request_key(request_id: &str) -> String {
-    format!("Q#{}", cut(request_id))
+    cut(&format!("Q#{request_id}")).to_owned()
 }
 
 /// Keys of a row that belongs to no call. It is in the time index too, so that the digests cover the whole table.
