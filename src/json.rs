@@ -18,6 +18,9 @@ const KEY_BYTES_MAX: usize = 1024;
 /// lifecycle scripts with all arguments, 200 tags) has about 1,500.
 const VALUES_MAX: usize = 20_000;
 
+/// An object, and what stands in its text more than once.
+pub type WithDuplicates = (Map<String, Value>, Vec<FieldError>);
+
 /// The JSON object in `body`, or why it is none. One that says something twice is none.
 pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
     match read(body)? {
@@ -28,7 +31,7 @@ pub fn read_object(body: &[u8]) -> Result<Map<String, Value>, Vec<FieldError>> {
 
 /// The JSON object in `body` and what stands in it more than once, of which the last is in the object: what else is wrong
 /// with it can then be told beside that. Or why there is no object.
-pub fn read(body: &[u8]) -> Result<(Map<String, Value>, Vec<FieldError>), Vec<FieldError>> {
+pub fn read(body: &[u8]) -> Result<WithDuplicates, Vec<FieldError>> {
     if body.starts_with(&BYTE_ORDER_MARK) {
         return refuse("the body starts with a byte order mark; send plain UTF-8 JSON");
     }

@@ -79,7 +79,7 @@ fn each_wrong_value_is_refused_and_named() {
     }
 }
 
-/// A function that CloudFormation has deployed and that does not start answers nobody. tests/deploy holds the template
+/// A function that is deployed and that does not start answers nobody. tests/deploy holds the template
 /// against the same values; `n128` stands for a name of 128 characters.
 #[test]
 fn what_the_template_takes_is_a_configuration() {
