@@ -58,8 +58,7 @@ impl Question {
         let source = source(input, &mut errors);
         let (from, to) = match &cursor {
             Some(cursor) => (cursor.from, cursor.to),
-            None => range(input, now, &source, &mut errors)
-                .map_or((now, now), |range| possible(range, now)),
+            None => range(input, now, &source, &mut errors).map_or((now, now), |range| possible(range, now)),
         };
         let limit = input.get("maxResults").and_then(Value::as_u64);
         let filter = Filter {
