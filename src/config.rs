@@ -2,6 +2,8 @@
 //! a missing or wrong value stops the start with a message that names the variable.
 
 mod regions;
+mod values;
+pub mod variables;
 
 use std::fmt;
 
@@ -12,7 +14,7 @@ use crate::{
     contract,
     guardrails::{
         Policy,
-        allowlist::{Allowlist, is_partition, reaches_nothing},
+        allowlist::{Allowlist, reaches_nothing},
         boundary::Boundary,
         describe::Guardrails,
         inline_policy::InlineActions,
@@ -194,19 +196,22 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn deployment(&mut self) -> Deployment {
         Deployment {
-            account_id: self.checked("PCS_API_ACCOUNT_ID", "12 digits", |v| {
-                v.len() == 12 && v.bytes().all(|byte| byte.is_ascii_digit())
-            }),
-            partition: self.checked("PCS_API_PARTITION", "a partition such as `aws`", |v| {
-                is_partition(v)
-            }),
-            rest_api_id: self.checked("PCS_API_REST_API_ID", "a REST API id", |v| {
-                !v.is_empty() && v.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            }),
-            // The console's test call carries this stage; it was authorized by nobody.
-            stage: self.checked("PCS_API_STAGE", "a stage name", |v| {
-                !v.is_empty() && v != "test-invoke-stage"
-            }),
+            account_id: self.checked("PCS_API_ACCOUNT_ID", "12 digits", values::is_account_id),
+            partition: self.checked(
+                "PCS_API_PARTITION",
+                "a partition such as `aws`",
+                values::is_partition,
+            ),
+            rest_api_id: self.checked(
+                "PCS_API_REST_API_ID",
+                "a REST API id, which is letters and digits",
+                values::is_rest_api_id,
+            ),
+            stage: self.checked(
+                "PCS_API_STAGE",
+                "the name of a stage: 1 to 128 letters, digits, `_` and `-`, and not `test-invoke-stage`",
+                values::is_stage,
+            ),
         }
     }
 
@@ -269,18 +274,18 @@ impl Reader<'_> {
     fn audit(&mut self) -> Option<AuditConfig> {
         let table = self.checked(
             "PCS_API_AUDIT_TABLE",
-            "a table name of 3 to 255 characters",
-            |v| (3..=255).contains(&v.len()),
+            "the name of a table: 3 to 255 letters, digits, `_`, `-` and `.`",
+            values::is_table_name,
         );
         let days = self.parsed(
             "PCS_API_AUDIT_RETENTION_DAYS",
             "a number of days from 1 to 3653",
-            |v| v.parse().ok().filter(|days| (1..=3653).contains(days)),
+            values::days,
         );
         let signing_key = self.checked(
             "PCS_API_AUDIT_SIGNING_KEY",
-            "the ARN of a KMS key, or empty for digests without a signature",
-            |v| v.is_empty() || is_key_arn(v),
+            "the ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID), or empty for digests without a signature",
+            |v| v.is_empty() || values::is_key_arn(v),
         );
         Some(AuditConfig {
             table,
@@ -293,10 +298,9 @@ impl Reader<'_> {
         let fips = self.fips();
         AwsConfig {
             region: regions.default.clone(),
-            access_key_id: self.checked("AWS_ACCESS_KEY_ID", "an access key id", |v| !v.is_empty()),
-            secret_access_key: self
-                .checked("AWS_SECRET_ACCESS_KEY", "a secret access key", |v| !v.is_empty()),
-            session_token: (self.variable)("AWS_SESSION_TOKEN").filter(|token| !token.is_empty()),
+            access_key_id: self.checked("AWS_ACCESS_KEY_ID", "an access key id", values::is_key),
+            secret_access_key: self.checked("AWS_SECRET_ACCESS_KEY", "a secret access key", values::is_key),
+            session_token: self.session_token(),
             trust: self.trust(),
             pcs_endpoint: self.endpoint("AWS_ENDPOINT_URL_PCS", fips),
             iam_endpoint: self.endpoint("AWS_ENDPOINT_URL_IAM", fips),
@@ -304,6 +308,17 @@ impl Reader<'_> {
             kms_endpoint: self.endpoint("AWS_ENDPOINT_URL_KMS", fips),
             fips,
         }
+    }
+
+    fn session_token(&mut self) -> Option<String> {
+        const NAME: &str = "AWS_SESSION_TOKEN";
+        let token = (self.variable)(NAME).filter(|token| !token.is_empty())?;
+        if !values::is_key(&token) {
+            self.errors.push(format!(
+                "{NAME} must be a session token: printable ASCII characters without blanks"
+            ));
+        }
+        Some(token)
     }
 
     /// AWS's own variable, off where it is not set, as in every SDK.
@@ -340,6 +355,10 @@ impl Reader<'_> {
             ));
             return None;
         };
+        if let Some(fault) = values::list_fault(&text) {
+            self.errors.push(format!("{NAME} {fault}"));
+            return None;
+        }
         let partition = (self.variable)("PCS_API_PARTITION").unwrap_or_default();
         let read = Allowlist::parse(&text).and_then(|list| match list.faults(&partition) {
             faults if faults.is_empty() => Ok(list),
@@ -354,13 +373,20 @@ impl Reader<'_> {
     fn inline_actions(&mut self) -> Option<InlineActions> {
         const NAME: &str = "PCS_API_ALLOWED_INLINE_ACTIONS";
         let text = (self.variable)(NAME).unwrap_or_default();
+        if let Some(fault) = values::list_fault(&text) {
+            self.errors.push(format!("{NAME} {fault}"));
+            return None;
+        }
         self.list(NAME, InlineActions::parse(&text))
     }
 
     /// Tells every mistake of a list.
     fn list<T>(&mut self, name: &str, list: Result<T, Vec<String>>) -> Option<T> {
         list.map_err(|faults| {
-            let faults = faults.into_iter().map(|fault| format!("{name}: {fault}"));
+            // An item may be broken over lines; the sentence about it is not.
+            let faults = faults
+                .into_iter()
+                .map(|fault| format!("{name}: {}", fault.replace(char::is_control, " ")));
             self.errors.extend(faults);
         })
         .ok()
@@ -386,19 +412,13 @@ impl Reader<'_> {
                 "must be empty where AWS_USE_FIPS_ENDPOINT is `true`: an endpoint is one or the other";
             self.errors.push(format!("{name} {message}"));
         }
-        if !value.starts_with("http://") && !value.starts_with("https://") {
-            self.errors.push(format!("{name} must be an http or https URL"));
+        if !values::is_endpoint(&value) {
+            self.errors.push(format!(
+                "{name} must be `http://HOST:PORT` or `https://HOST` without path, query, name and password"
+            ));
         }
         Some(value)
     }
-}
-
-/// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`.
-fn is_key_arn(text: &str) -> bool {
-    let mut parts = text.splitn(6, ':');
-    let mut next = || parts.next().unwrap_or_default();
-    let (prefix, partition, service, _, _, resource) = (next(), next(), next(), next(), next(), next());
-    prefix == "arn" && is_partition(partition) && service == "kms" && resource.starts_with("key/")
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The Lambda binary: reads the configuration, wires the gateway, starts the runtime. Nothing else happens before
 //! the first event.
 
-use std::io::Write;
+use std::{io::Write, process::ExitCode};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pcs_api::{
-    config::{Config, LogLevel},
+    config::{Config, LogLevel, variables},
     gateway::Gateway,
     lambda,
     log::Lines,
@@ -18,8 +18,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 // One thread: an execution environment handles one call at a time, and a second thread costs start time.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let config = Config::read(|name| std::env::var(name).ok()).inspect_err(|error| eprintln!("{error}"))?;
+async fn main() -> ExitCode {
+    let config = match Config::read(variables::of_this_process) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the function ended: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Error> {
     log(config.log_level, config.deployment.rest_api_id.clone())?;
     for warning in config.warnings() {
         tracing::warn!("PCS_API_ADDITIONAL_IAM_POLICIES: {warning}");

@@ -327,8 +327,9 @@ async fn a_wrong_configuration_stops_the_start_with_a_message() {
         .output()
         .await
         .unwrap();
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.lines().count(), 1, "{message}");
     for name in [
         "PCS_API_REGION_SCOPE",
         "PCS_API_AUDIT_TABLE",
@@ -336,6 +337,29 @@ async fn a_wrong_configuration_stops_the_start_with_a_message() {
         "AWS_REGION",
     ] {
         assert!(message.contains(name), "{name}: {message}");
+    }
+}
+
+/// A value that is no text is not taken for one that is not set, which for these would mean AWS's own endpoint.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_variable_that_is_not_utf_8_is_refused_by_name() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    for name in [
+        "AWS_ENDPOINT_URL_KMS",
+        "PCS_API_ALLOWED_INLINE_ACTIONS",
+        "PCS_API_STAGE",
+    ] {
+        let output = tokio::process::Command::new(binary())
+            .env_clear()
+            .env(name, OsStr::from_bytes(b"http://a\xff"))
+            .output()
+            .await
+            .unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(&format!(" {name} must ")), "{message}");
     }
 }
 

@@ -1,0 +1,51 @@
+//! The names of all variables, in one place: what the function reads, and what `cargo local` lets a person set.
+
+/// The API's own.
+pub const OWN: [&str; 15] = [
+    "PCS_API_REGION_SCOPE",
+    "PCS_API_ACCOUNT_ID",
+    "PCS_API_PARTITION",
+    "PCS_API_REST_API_ID",
+    "PCS_API_STAGE",
+    "PCS_API_AUDIT_TABLE",
+    "PCS_API_AUDIT_RETENTION_DAYS",
+    "PCS_API_AUDIT_SIGNING_KEY",
+    "PCS_API_ADDITIONAL_IAM_POLICIES",
+    "PCS_API_PERMISSIONS_BOUNDARY",
+    "PCS_API_ENABLE_IAM_ADMIN_ACCESS",
+    "PCS_API_ENABLE_INSTANCE_REGISTRATION",
+    "PCS_API_ALLOWED_INLINE_ACTIONS",
+    "PCS_API_LIFECYCLE_SCRIPTS",
+    "PCS_API_LOG_LEVEL",
+];
+
+/// Other endpoints than AWS's.
+pub const ENDPOINTS: [&str; 4] = [
+    "AWS_ENDPOINT_URL_PCS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_KMS",
+];
+
+/// Whose certificates are trusted.
+pub const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// What Lambda, or the deployment in AWS's name, says about the function itself.
+pub const LAMBDA: [&str; 5] = [
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_USE_FIPS_ENDPOINT",
+];
+
+/// A variable of this process. Bytes that are no text come as U+FFFD, so that whoever checks the value refuses it by
+/// name; as a variable that is not set it would pass for its default.
+pub fn of_this_process(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(
+        value
+            .into_string()
+            .unwrap_or_else(|value| value.to_string_lossy().into_owned()),
+    )
+}
