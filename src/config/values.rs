@@ -62,10 +62,10 @@ pub(super) fn is_key(text: &str) -> bool {
 /// What is wrong with a comma-separated list before its items are looked at.
 pub(super) fn list_fault(text: &str) -> Option<String> {
     // Without a way out of the loop, so that many bytes are looked at in one step.
-    let has_controls = text.bytes().fold(false, |found, byte| {
-        found | (byte < b' ' && !b"\t\r\n".contains(&byte)) | (byte == 127)
+    let controls = text.bytes().fold(0_u8, |found, byte| {
+        found | u8::from(matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127))
     });
-    if has_controls || !text.is_ascii() {
+    if controls != 0 || !text.is_ascii() {
         return Some("must be of printable ASCII characters alone".to_owned());
     }
     if text.len() > LIST_BYTES_MAX {

@@ -1,5 +1,7 @@
 //! The names of all variables, in one place: what the function reads, and what `cargo local` lets a person set.
 
+use crate::validate;
+
 /// The API's own.
 pub const OWN: [&str; 15] = [
     "PCS_API_REGION_SCOPE",
@@ -48,4 +50,20 @@ pub fn of_this_process(name: &str) -> Option<String> {
             .into_string()
             .unwrap_or_else(|value| value.to_string_lossy().into_owned()),
     )
+}
+
+/// What to tell a person whose variable looks like one of the API's and is none.
+pub fn mistaken(name: &str) -> Option<String> {
+    /// Of the scripts beside the program.
+    const ELSEWHERE: &str = "PCS_API_CACHE";
+    if OWN.contains(&name) || name == ELSEWHERE {
+        return None;
+    }
+    let meant = validate::meant(name, &OWN);
+    (name.starts_with("PCS_API_") || !meant.is_empty()).then(|| {
+        format!(
+            "{} is no variable of this program and is not read{meant}",
+            name.escape_debug()
+        )
+    })
 }

@@ -410,7 +410,7 @@ def test_a_torn_state_file_stops_the_start(tmp_path):
     (tmp_path / "pcs-state.json").write_text('{"format":1,')
     command = [*program(), "--port", "0", "--data-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pcs-state.json" in done.stderr and done.stdout == ""
 
 
@@ -418,7 +418,7 @@ def test_two_emulators_do_not_share_a_folder(tmp_path):
     with emulator("--data-dir", str(tmp_path)):
         command = [*program(), "--port", "0", "--data-dir", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "another emulator is using this folder" in done.stderr and done.stdout == ""
     # The one that was killed left nothing locked.
     with emulator("--data-dir", str(tmp_path)) as started:

@@ -442,13 +442,13 @@ def test_answers_are_recorded_where_told(tmp_path):
 def refused_start(*flags):
     TRIED.update(flag for flag in flags if flag.startswith("--"))
     done = subprocess.run([*program(), "--port", "0", *flags], capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 1 and done.stdout == "", done
+    assert done.returncode == 2 and done.stdout == "", done
     return done.stderr
 
 
 @pytest.mark.parametrize("flags", [
     ("--http-statuses", "teapot"), ("--port", "x"), ("--nonsense",), ("--account-id", "1"), ("--account", KEY),
-    ("--host", "300.0.0.1"), ("--transition-seconds", "-1"), ("stray",)])
+    ("--host", "300.0.0.1"), ("--allow-host", "http://x"), ("--transition-seconds", "-1"), ("stray",)])
 def test_what_is_no_setting_stops_the_start(flags):
     assert refused_start(*flags).startswith("pcs-emulator: ")
 

@@ -336,5 +336,5 @@ def test_a_seed_that_iam_could_not_hold_stops_the_start(tmp_path):
     path = tmp_path / "seed.json"
     path.write_text(json.dumps({"instanceProfiles": [{"name": "p", "roles": ["gone"]}]}))
     done = subprocess.run([*binary(), "--seed", str(path)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "`gone`" in done.stderr

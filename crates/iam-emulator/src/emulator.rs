@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
+use local_program::Damage;
 
 use crate::action::Action;
 use crate::actions::{self, Call};
@@ -21,6 +22,7 @@ use crate::query::Query;
 use crate::quotas::Quotas;
 use crate::seed::{Seed, SeedError};
 use crate::state::Account;
+use crate::store::Store;
 use crate::validate;
 use crate::xml::Xml;
 
@@ -63,18 +65,15 @@ impl Default for Options {
 pub enum StartError {
     /// Not twelve digits.
     InvalidAccountId(String),
-    /// The saved account belongs to another account id or partition.
-    OtherAccount { saved: String },
-    /// The saved account could not be read.
-    NotLoaded(io::Error),
+    /// The data folder cannot be used, or what is in it is not this account.
+    Data(Damage),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidAccountId(id) => write!(f, "account id `{id}` is not twelve digits"),
-            Self::OtherAccount { saved } => write!(f, "the data directory holds the account `{saved}`"),
-            Self::NotLoaded(cause) => write!(f, "the saved account could not be read: {cause}"),
+            Self::InvalidAccountId(id) => write!(f, "--account-id: `{id}` is not twelve digits"),
+            Self::Data(damage) => write!(f, "{damage}"),
         }
     }
 }
@@ -123,6 +122,7 @@ pub struct Emulator {
 #[derive(Debug)]
 struct Shared {
     options: Options,
+    store: Option<Store>,
     account: Account,
     faults: Faults,
     calls: VecDeque<ReceivedCall>,
@@ -134,16 +134,17 @@ impl Emulator {
         if !validate::is_account_id(&options.account_id) {
             return Err(StartError::InvalidAccountId(options.account_id));
         }
-        let saved = options.data_dir.as_deref().map(Account::load).transpose();
-        let account = match saved.map_err(StartError::NotLoaded)?.flatten() {
-            Some(saved) if saved.id != options.account_id || saved.partition != options.partition => {
-                return Err(StartError::OtherAccount { saved: saved.id });
-            }
-            Some(saved) => saved,
-            None => Account::new(&options.account_id, &options.partition, Timestamp::now()),
+        let store = options.data_dir.as_deref().map(Store::open).transpose();
+        let store = store.map_err(StartError::Data)?;
+        let (id, partition) = (&options.account_id, &options.partition);
+        let saved = match &store {
+            Some(store) => store.load(id, partition).map_err(StartError::Data)?,
+            None => None,
         };
+        let account = saved.unwrap_or_else(|| Account::new(id, partition, Timestamp::now()));
         let shared = Shared {
             options,
+            store,
             account,
             faults: Faults::default(),
             calls: VecDeque::new(),
@@ -160,6 +161,21 @@ impl Emulator {
         let now = account.now();
         account.plant(seed, now)?;
         shared.replace(account).map_err(SeedError::NotSaved)
+    }
+
+    /// Puts into the account what it begins with, unless that was done before in this data folder: what was changed or
+    /// deleted since stays so. Says whether it was done now.
+    pub fn seed_once(&self, seed: Seed) -> Result<bool, SeedError> {
+        let mut shared = self.lock();
+        if shared.account.seeded {
+            return Ok(false);
+        }
+        let mut account = shared.account.clone();
+        let now = account.now();
+        account.plant(seed, now)?;
+        account.seeded = true;
+        shared.replace(account).map_err(SeedError::NotSaved)?;
+        Ok(true)
     }
 
     /// Whether another service, such as PCS when it checks `iam:PassRole`, sees an instance profile of exactly
@@ -205,7 +221,9 @@ impl Emulator {
         shared.faults.clear();
         shared.calls.clear();
         let (id, partition) = (&shared.options.account_id, &shared.options.partition);
-        let account = Account::new(id, partition, Timestamp::now());
+        let mut account = Account::new(id, partition, Timestamp::now());
+        // Emptied is not new: a restart does not fill it.
+        account.seeded = shared.account.seeded;
         shared.replace(account)
     }
 
@@ -298,10 +316,7 @@ impl Shared {
     }
 
     fn save(&self, account: &Account) -> io::Result<()> {
-        self.options
-            .data_dir
-            .as_deref()
-            .map_or(Ok(()), |dir| account.save(dir))
+        self.store.as_ref().map_or(Ok(()), |store| store.save(account))
     }
 }
 

@@ -23,6 +23,7 @@ mod quotas;
 mod seed;
 mod server;
 mod state;
+mod store;
 mod tags;
 mod validate;
 mod xml;

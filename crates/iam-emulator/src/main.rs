@@ -1,13 +1,13 @@
 //! `iam-emulator`: the emulator on a port of this machine, for clients in any language.
 
-use std::error::Error;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::str::FromStr;
 
 use iam_emulator::{Emulator, Options, Seed};
-use lexopt::{Arg, ValueExt};
+use lexopt::Arg;
 use local_http::{Hosts, Server};
 use tokio::net::TcpListener;
 
@@ -28,29 +28,23 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match parse(lexopt::Parser::from_env()) {
-        Ok(Some(arguments)) => arguments,
+    let started = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(arguments)) => run(arguments),
         Ok(None) => {
             // Nobody is left to tell when the output is closed.
             let _ = writeln!(std::io::stdout(), "{USAGE}");
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "iam-emulator: {error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(message) => Err(format!("{message}; see --help")),
     };
-    match run(arguments) {
+    match started {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "iam-emulator: {error}");
-            ExitCode::FAILURE
-        }
+        Err(message) => local_program::refuse("iam-emulator", &message),
     }
 }
 
 /// `None` when help was asked for.
-fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
+fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -58,55 +52,99 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
         seed: None,
         options: Options::default(),
     };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("host") => arguments.host = parser.value()?.string()?,
-            Arg::Long("port") => arguments.port = parser.value()?.parse()?,
-            Arg::Long("allow-host") => {
-                let name = parser.value()?.string()?;
-                arguments.hosts = arguments
-                    .hosts
-                    .with([name])
-                    .map_err(|error| format!("--allow-host: {error}"))?;
-            }
-            Arg::Long("seed") => arguments.seed = Some(parser.value()?.into()),
-            Arg::Long("data-dir") => arguments.options.data_dir = Some(parser.value()?.into()),
-            Arg::Long("account-id") => arguments.options.account_id = parser.value()?.string()?,
-            Arg::Long("partition") => arguments.options.partition = parser.value()?.string()?,
-            Arg::Long("page-size") => arguments.options.page_size = parser.value()?.parse()?,
-            Arg::Long("propagation-seconds") => {
-                let seconds: f64 = parser.value()?.parse()?;
-                arguments.options.propagation =
-                    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-            }
-            Arg::Long("managed-policies-per-role") => {
-                arguments.options.quotas.managed_policies_per_role = parser.value()?.parse()?;
-            }
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let flag = match argument {
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => return Err(argument.unexpected()),
-        }
+            Arg::Long(flag) => flag.to_owned(),
+            Arg::Short(_) | Arg::Value(_) => return Err(argument.unexpected().to_string()),
+        };
+        set(&mut arguments, &flag, &mut parser).map_err(|message| format!("--{flag}: {message}"))?;
     }
     Ok(Some(arguments))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let emulator = Emulator::new(arguments.options)?;
-    if let Some(path) = &arguments.seed {
-        let seed: Seed = serde_json::from_slice(&std::fs::read(path)?)?;
-        emulator.seed(seed)?;
+fn set(arguments: &mut Arguments, flag: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
+    let is_known = FLAGS.contains(&flag);
+    if !is_known {
+        return Err("there is no such flag".to_owned());
     }
-    let address = (arguments.host.as_str(), arguments.port);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("--host {} --port {}: {error}", address.0, address.1))?;
-    let url = format!("http://{}", local_http::reachable(listener.local_addr()?));
+    let value = parser.value().map_err(|_| "a value is missing".to_owned())?;
+    match flag {
+        "seed" => arguments.seed = Some(value.into()),
+        "data-dir" => arguments.options.data_dir = Some(value.into()),
+        _ => {
+            let text = value
+                .into_string()
+                .map_err(|_| "the value is not UTF-8".to_owned())?;
+            set_text(arguments, flag, text)?;
+        }
+    }
+    Ok(())
+}
+
+const FLAGS: [&str; 10] = [
+    "host",
+    "port",
+    "allow-host",
+    "seed",
+    "data-dir",
+    "account-id",
+    "partition",
+    "page-size",
+    "propagation-seconds",
+    "managed-policies-per-role",
+];
+
+fn set_text(arguments: &mut Arguments, flag: &str, text: String) -> Result<(), String> {
+    let options = &mut arguments.options;
+    match flag {
+        "host" => arguments.host = text,
+        "port" => arguments.port = number(&text)?,
+        "allow-host" => arguments.hosts = arguments.hosts.clone().with([text])?,
+        "account-id" => options.account_id = text,
+        "partition" if text == "aws" || text.starts_with("aws-") => options.partition = text,
+        "partition" => return Err(format!("`{text}` is no partition such as `aws` or `aws-us-gov`")),
+        "page-size" => {
+            options.page_size = number(&text)?;
+            if options.page_size == 0 {
+                return Err("a page holds at least 1".to_owned());
+            }
+        }
+        "propagation-seconds" => options.propagation = local_program::seconds(&text)?,
+        _ => options.quotas.managed_policies_per_role = number(&text)?,
+    }
+    Ok(())
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String>
+where
+    T::Err: Display,
+{
+    text.parse().map_err(|error| format!("`{text}`: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(arguments: Arguments) -> Result<(), String> {
+    local_program::outlive_the_file_size_limit();
+    let emulator = Emulator::new(arguments.options).map_err(|error| error.to_string())?;
+    if let Some(path) = &arguments.seed {
+        let fault = |error: &dyn Display| format!("--seed `{}`: {error}", path.display());
+        let text = std::fs::read(path).map_err(|error| fault(&error))?;
+        let seed: Seed = serde_json::from_slice(&text).map_err(|error| fault(&error))?;
+        if !emulator.seed_once(seed).map_err(|error| fault(&error))? {
+            let note = "iam-emulator: the data folder was seeded before and keeps what it holds; --seed is not read again";
+            let _ = writeln!(std::io::stderr(), "{note}");
+        }
+    }
+    let host = arguments.host.as_str();
+    let fault = |error| local_program::listen_fault("--port", host, arguments.port, &error);
+    let listener = TcpListener::bind((host, arguments.port)).await.map_err(fault)?;
+    let address = local_http::reachable(listener.local_addr().map_err(fault)?);
+    let url = format!("http://{address}");
     let server = Server::default().hosts(arguments.hosts);
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "READY {}", serde_json::json!({"iam": url}))?;
-    stdout.flush()?;
+    local_program::announce(&format!("READY {}", serde_json::json!({"iam": url})))?;
     emulator
         .serve_as(server, listener, local_http::asked_to_stop())
-        .await?;
-    Ok(())
+        .await
+        .map_err(|error| error.to_string())
 }

@@ -300,7 +300,7 @@ impl fmt::Display for SeedError {
                     "policy `{arn}` has no version of the id that it names as its default"
                 )
             }
-            Self::NotSaved(cause) => write!(f, "state could not be saved: {cause}"),
+            Self::NotSaved(cause) => write!(f, "the state could not be saved: {cause}"),
         }
     }
 }

@@ -1,8 +1,5 @@
 //! The account: roles, instance profiles and managed policies, looked up as IAM does. No wire.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,9 +9,6 @@ use sha2::{Digest, Sha256};
 use crate::document::Document;
 use crate::seed::{InstanceProfile, Policy, PolicyVersion, Role, Seed, SeedError};
 use crate::validate;
-
-/// The file under the data directory that the account is kept in.
-const FILE: &str = "iam.json";
 
 /// An entity with what IAM adds to it when it is created.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +29,10 @@ pub(crate) struct Account {
     pub(crate) partition: String,
     /// Counts the ids handed out, so that no two are alike.
     serial: u64,
+    /// Whether it was given what it begins with, which is done once: what was changed or deleted since stays so. Files
+    /// from before this was written down were seeded at every start.
+    #[serde(default = "yes")]
+    pub(crate) seeded: bool,
     /// How far tests have moved the clock ahead of the system's.
     #[serde(default)]
     advanced: Duration,
@@ -50,6 +48,7 @@ impl Account {
             id: id.to_owned(),
             partition: partition.to_owned(),
             serial: 0,
+            seeded: false,
             advanced: Duration::ZERO,
             roles: Vec::new(),
             profiles: Vec::new(),
@@ -226,27 +225,10 @@ impl Account {
         self.serial += 1;
         id(prefix, &format!("{}/{}/{prefix}/{name}", self.id, self.serial))
     }
+}
 
-    /// The account last saved in `dir`, if there is one.
-    pub(crate) fn load(dir: &Path) -> io::Result<Option<Self>> {
-        match std::fs::read(dir.join(FILE)) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Replaces what is saved in `dir`, whole: a crash leaves the old file or the new one.
-    pub(crate) fn save(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)?;
-        let temporary = dir.join(format!("{FILE}.new"));
-        let mut file = File::create(&temporary)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.flush()?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, dir.join(FILE))?;
-        File::open(dir)?.sync_all()
-    }
+fn yes() -> bool {
+    true
 }
 
 /// A policy of AWS's of which the name is known and nothing else: its version is called v1, as a policy's first is.
@@ -450,28 +432,5 @@ mod tests {
         let before = account.now();
         account.advance(minute);
         assert!(account.now().duration_since(before) >= jiff::SignedDuration::from_secs(60));
-    }
-
-    #[test]
-    fn survives_a_restart() {
-        let dir = std::env::temp_dir().join(format!("iam-emulator-{}", uuid::Uuid::new_v4()));
-        assert!(Account::load(&dir).unwrap().is_none());
-        let account = planted(Seed::new().role(Role::new("AWSPCS-a").tag("team", "hpc")));
-        account.save(&dir).unwrap();
-        let loaded = Account::load(&dir).unwrap().unwrap();
-        assert_eq!(
-            loaded.role("AWSPCS-a").unwrap().entity,
-            account.role("AWSPCS-a").unwrap().entity
-        );
-        assert_eq!(
-            loaded.role("AWSPCS-a").unwrap().id,
-            account.role("AWSPCS-a").unwrap().id
-        );
-        std::fs::write(dir.join(FILE), "{").unwrap();
-        assert!(
-            Account::load(&dir).is_err(),
-            "a broken file is an error, not an empty account"
-        );
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

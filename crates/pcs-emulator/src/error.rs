@@ -27,9 +27,13 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Model(message) => write!(f, "embedded model: {message}"),
-            StartError::Option { name, message } => write!(f, "option {name}: {message}"),
-            StartError::State { path, message } => write!(f, "state in `{}`: {message}", path.display()),
-            StartError::Record { path, message } => write!(f, "record `{}`: {message}", path.display()),
+            StartError::Option { name, message } => write!(f, "--{}: {message}", name.replace('_', "-")),
+            StartError::State { path, message } => write!(f, "`{}` {message}", path.display()),
+            StartError::Record { path, message } => write!(
+                f,
+                "the record `{}` (--record, PCS_EMULATOR_RECORD) cannot be written to: {message}",
+                path.display()
+            ),
         }
     }
 }

@@ -8,9 +8,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use local_http::{Hosts, Server};
 use pcs_emulator::{
     ClosedRegion, Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses,
@@ -85,52 +84,52 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let result = match parse(Parser::from_env()) {
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(|e| e.to_string()),
+    let started = match parse(Parser::from_env()) {
         Ok(Some(arguments)) => run(arguments),
-        Err(error) => Err(format!("{error}; see --help")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("pcs-emulator: {message}");
-            ExitCode::FAILURE
+        Ok(None) => {
+            // Nobody is left to tell when the output is closed.
+            let _ = io::stdout().write_all(HELP.as_bytes());
+            return ExitCode::SUCCESS;
         }
+        Err(message) => Err(format!("{message}; see --help")),
+    };
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => local_program::refuse("pcs-emulator", &message),
     }
 }
 
 /// `None` asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
+fn parse(mut parser: Parser) -> Result<Option<Arguments>, String> {
+    let record = std::env::var_os("PCS_EMULATOR_RECORD").filter(|path| !path.is_empty());
     let mut arguments = Arguments {
         host: IpAddr::from([127, 0, 0, 1]),
         port: 3001,
         hosts: Hosts::default(),
         options: Options {
-            record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
+            record: record.map(PathBuf::from),
             ..Options::default()
         },
     };
     let mut profiles = Vec::new();
-    while let Some(argument) = parser.next()? {
+    while let Some(argument) = parser.next().map_err(|e| e.to_string())? {
         let flag = match argument {
             Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Long(flag) => flag.to_owned(),
-            Arg::Short(_) | Arg::Value(_) => return Err(argument.unexpected()),
+            Arg::Short(_) | Arg::Value(_) => return Err(argument.unexpected().to_string()),
         };
-        match flag.as_str() {
-            "no-require-signature" => arguments.options.require_signature = false,
-            "port" => arguments.port = parsed(&parser.value()?)?,
-            "host" => arguments.host = parsed(&parser.value()?)?,
-            "allow-host" => {
-                let name = parser.value()?.string()?;
-                arguments.hosts = arguments
-                    .hosts
-                    .with([name])
-                    .map_err(|e| format!("--allow-host: {e}"))?;
+        let set = match flag.as_str() {
+            "no-require-signature" => {
+                arguments.options.require_signature = false;
+                Ok(())
             }
-            "instance-profile" => profiles.push(parser.value()?.string()?),
-            _ => set_option(&mut arguments.options, &flag, &mut parser)?,
-        }
+            "port" => typed(&mut parser).map(|port| arguments.port = port),
+            "host" => typed(&mut parser).map(|host| arguments.host = host),
+            "allow-host" => allow(&mut arguments, &mut parser),
+            "instance-profile" => profile(&mut parser).map(|arn| profiles.push(arn)),
+            _ => set_option(&mut arguments.options, &flag, &mut parser),
+        };
+        set.map_err(|e| format!("--{flag}: {e}"))?;
     }
     if !profiles.is_empty() {
         let known = move |arn: &str| profiles.iter().any(|profile| profile == arn);
@@ -139,40 +138,96 @@ fn parse(mut parser: Parser) -> Result<Option<Arguments>, lexopt::Error> {
     Ok(Some(arguments))
 }
 
-fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
+fn allow(arguments: &mut Arguments, parser: &mut Parser) -> Result<(), String> {
+    arguments.hosts = arguments.hosts.clone().with([text(parser)?])?;
+    Ok(())
+}
+
+fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<(), String> {
     match flag {
-        "data-dir" => options.data_dir = Some(parser.value()?.into()),
-        "transition-seconds" => options.transition = seconds(&parser.value()?)?,
-        "account-id" => options.account_id = parser.value()?.string()?,
+        "data-dir" => options.data_dir = Some(value(parser)?.into()),
+        "transition-seconds" => options.transition = local_program::seconds(&text(parser)?)?,
+        "account-id" => options.account_id = text(parser)?,
         "account" => {
-            let pair = parser.value()?.string()?;
-            let (key, account) = pair.split_once('=').ok_or("--account takes KEY=ID")?;
+            let pair = text(parser)?;
+            let is_account = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+            let pair = pair
+                .split_once('=')
+                .filter(|(key, id)| !key.is_empty() && is_account(id));
+            let (key, account) = pair.ok_or("it is KEY=ID, and the ID of twelve digits")?;
             options.accounts.insert(key.to_owned(), account.to_owned());
         }
-        "record" => options.record = Some(parser.value()?.into()),
-        "verify-signatures" => options.credentials = Some(credentials(parser.value()?)?),
-        "default-region" => options.default_region = parser.value()?.string()?,
+        "record" => options.record = Some(value(parser)?.into()),
+        "verify-signatures" => options.credentials = Some(credentials(value(parser)?)?),
+        "default-region" => options.default_region = region(&text(parser)?)?,
         "creatable-versions" => {
-            let versions = parser.value()?.string()?;
-            options.creatable_versions = Some(versions.split(',').map(str::to_owned).collect());
+            let versions = text(parser)?;
+            let versions = versions.split(',').map(version).collect::<Result<_, _>>()?;
+            options.creatable_versions = Some(versions);
         }
         "regions-not-enabled" => {
-            let regions = parser.value()?.string()?;
-            let closed = regions
-                .split(',')
-                .map(|region| (region.to_owned(), ClosedRegion::NotEnabled));
-            options.closed_regions.extend(closed);
+            let regions = text(parser)?;
+            for name in regions.split(',') {
+                options
+                    .closed_regions
+                    .insert(region(name)?, ClosedRegion::NotEnabled);
+            }
         }
-        "clusters-per-region" => options.clusters_per_region = Some(parsed(&parser.value()?)?),
-        "node-groups-per-cluster" => options.node_groups_per_cluster = Some(parsed(&parser.value()?)?),
-        "queues-per-cluster" => options.queues_per_cluster = Some(parsed(&parser.value()?)?),
-        "token-life-seconds" => options.token_life = seconds(&parser.value()?)?,
-        flag if ASSUMPTIONS.contains(&flag) => {
-            set_assumption(options, flag, &parser.value()?.string()?)?;
-        }
-        _ => return Err(lexopt::Error::UnexpectedOption(format!("--{flag}"))),
+        "clusters-per-region" => options.clusters_per_region = Some(typed(parser)?),
+        "node-groups-per-cluster" => options.node_groups_per_cluster = Some(typed(parser)?),
+        "queues-per-cluster" => options.queues_per_cluster = Some(typed(parser)?),
+        "token-life-seconds" => options.token_life = local_program::seconds(&text(parser)?)?,
+        flag if ASSUMPTIONS.contains(&flag) => set_assumption(options, flag, &text(parser)?)?,
+        _ => return Err("there is no such flag".to_owned()),
     }
     Ok(())
+}
+
+/// The value of the flag that was just read.
+fn value(parser: &mut Parser) -> Result<OsString, String> {
+    parser.value().map_err(|_| "a value is missing".to_owned())
+}
+
+fn text(parser: &mut Parser) -> Result<String, String> {
+    let value = value(parser)?;
+    value
+        .into_string()
+        .map_err(|_| "the value is not UTF-8".to_owned())
+}
+
+fn typed<T>(parser: &mut Parser) -> Result<T, String>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let text = text(parser)?;
+    text.parse().map_err(|e: T::Err| format!("`{text}`: {e}"))
+}
+
+fn profile(parser: &mut Parser) -> Result<String, String> {
+    let arn = text(parser)?;
+    if arn.starts_with("arn:") && arn.contains(":instance-profile/") {
+        return Ok(arn);
+    }
+    Err(format!("`{arn}` is not the ARN of an instance profile"))
+}
+
+fn region(name: &str) -> Result<String, String> {
+    let is_taken = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.contains('-') && name.len() <= 32 && name.bytes().all(is_taken) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("`{name}` is no name of a Region such as us-east-1"))
+}
+
+fn version(name: &str) -> Result<String, String> {
+    let is_number = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version = name
+        .split_once('.')
+        .is_some_and(|(year, month)| is_number(year) && is_number(month));
+    is_version
+        .then(|| name.to_owned())
+        .ok_or_else(|| format!("`{name}` is no version of Slurm such as 25.05"))
 }
 
 const ASSUMPTIONS: [&str; 14] = [
@@ -193,7 +248,7 @@ const ASSUMPTIONS: [&str; 14] = [
 ];
 
 /// The switches of what AWS does not document.
-fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), lexopt::Error> {
+fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), String> {
     match (flag, value) {
         ("http-statuses", "documented") => options.http_statuses = HttpStatuses::Documented400,
         ("http-statuses", "smithy") => options.http_statuses = HttpStatuses::Smithy,
@@ -223,12 +278,12 @@ fn set_assumption(options: &mut Options, flag: &str, value: &str) -> Result<(), 
         ("list-order", "newest-first") => options.list_order = ListOrder::NewestFirst,
         ("token-reuse", "conflict") => options.token_reuse = TokenReuse::Conflict,
         ("token-reuse", "validation") => options.token_reuse = TokenReuse::Validation,
-        _ => return Err(format!("--{flag} does not take `{value}`").into()),
+        _ => return Err(format!("`{value}` is not one of its values")),
     }
     Ok(())
 }
 
-fn unseen_profiles(value: &str) -> Result<UnseenProfiles, lexopt::Error> {
+fn unseen_profiles(value: &str) -> Result<UnseenProfiles, String> {
     Ok(match value {
         "denied" => UnseenProfiles::Denied,
         "name" => UnseenProfiles::Name,
@@ -239,12 +294,12 @@ fn unseen_profiles(value: &str) -> Result<UnseenProfiles, lexopt::Error> {
         "field" => UnseenProfiles::Field,
         "not-found" => UnseenProfiles::NotFound,
         "fails-later" => UnseenProfiles::FailsLater,
-        _ => return Err(format!("--unseen-profiles does not take `{value}`").into()),
+        _ => return Err(format!("`{value}` is not one of its values")),
     })
 }
 
 /// Keys from a file and not from the command line, which everybody on the machine can read.
-fn credentials(path: OsString) -> Result<Credentials, lexopt::Error> {
+fn credentials(path: OsString) -> Result<Credentials, String> {
     let path = PathBuf::from(path);
     let fault = |e: String| format!("`{}`: {e}", path.display());
     let text = std::fs::read(&path).map_err(|e| fault(e.to_string()))?;
@@ -252,35 +307,21 @@ fn credentials(path: OsString) -> Result<Credentials, lexopt::Error> {
     Ok(keys.into_iter().collect())
 }
 
-fn seconds(value: &OsString) -> Result<Duration, lexopt::Error> {
-    Duration::try_from_secs_f64(parsed(value)?).map_err(|e| e.to_string().into())
-}
-
-fn parsed<T>(value: &OsString) -> Result<T, lexopt::Error>
-where
-    T: FromStr,
-    T::Err: Display,
-{
-    let text = value.to_str().ok_or("a value is not UTF-8")?;
-    text.parse().map_err(|e: T::Err| format!("`{text}`: {e}").into())
-}
-
 fn run(arguments: Arguments) -> Result<(), String> {
-    let emulator = Emulator::new(arguments.options).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| e.to_string())?;
     runtime.block_on(async {
-        let address = (arguments.host, arguments.port);
-        let listener = TcpListener::bind(address)
+        local_program::outlive_the_file_size_limit();
+        let emulator = Emulator::new(arguments.options).map_err(|e| e.to_string())?;
+        let fault =
+            |e| local_program::listen_fault("--port", &arguments.host.to_string(), arguments.port, &e);
+        let listener = TcpListener::bind((arguments.host, arguments.port))
             .await
-            .map_err(|e| format!("cannot listen on --host {} --port {}: {e}", address.0, address.1))?;
-        let address = local_http::reachable(listener.local_addr().map_err(|e| e.to_string())?);
-        let mut stdout = io::stdout();
-        writeln!(stdout, "READY {{\"pcs\":\"http://{address}\"}}")
-            .and_then(|()| stdout.flush())
-            .map_err(|e| e.to_string())?;
+            .map_err(fault)?;
+        let address = local_http::reachable(listener.local_addr().map_err(fault)?);
+        local_program::announce(&format!("READY {{\"pcs\":\"http://{address}\"}}"))?;
         emulator
             .serve_as(
                 Server::default().hosts(arguments.hosts),

@@ -35,7 +35,9 @@ impl ApiGateway {
     fn event(&self, request: &ReceivedRequest, request_id: &str, now: Timestamp) -> Result<Value, Rejection> {
         let matched = match_route(&self.contract.routes, request.method(), request.path())?;
         let scope = Scope::execute_api(&self.api.region);
-        let credential = sigv4::verify(request, &self.credentials, &scope, now)?;
+        let credential = sigv4::verify(request, &self.credentials, &scope, now).map_err(|refusal| {
+            sigv4::rejection(&refusal, request, &self.credentials, &scope, self.api.port)
+        })?;
         self.policy
             .check(&credential.identity, &self.api, request.method(), request.path())?;
         Ok(proxy_event(

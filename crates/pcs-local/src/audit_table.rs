@@ -1,49 +1,116 @@
 //! The audit table as the deployment's template makes it, for the DynamoDB on this machine.
 
+use std::{error::Error, path::PathBuf};
+
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
+    config::http::HttpResponse,
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::create_table::{CreateTableError, builders::CreateTableFluentBuilder},
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-        ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+        ProjectionType, ScalarAttributeType, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
 
 use pcs_api::audit::record::row;
 
-use crate::stack::StartError;
+use crate::data_dir;
+
+const KEYS: [&str; 2] = ["pk", "sk"];
 
 /// Index name and hash key; the range key of each is `at` (time, then event id).
 const INDEXES: [&str; 4] = ["byTime", "byPrincipal", "byResource", "byRequest"];
 const RANGE_KEY: &str = "at";
 
-/// Creates the table unless it is there.
-pub async fn create(client: &Client, table: &str) -> Result<(), StartError> {
+/// Where the table is, for sentences about it.
+pub enum Place {
+    /// In this program, kept in a file or in memory.
+    Here(Option<PathBuf>),
+    /// What `AWS_ENDPOINT_URL_DYNAMODB` says.
+    Elsewhere(String),
+}
+
+/// Creates the table unless it is there, and finishes one that a kill has left without its time to live. Lists before
+/// it asks: what is not there, or is there already, is no fault and leaves no line in anybody's log.
+pub async fn create(client: &Client, table: &str, place: &Place) -> Result<(), String> {
+    let fault = |doing: &str, error: Fault| place.told(table, doing, &error);
+    if is_there(client, table)
+        .await
+        .map_err(|e| fault("listing tables", e))?
+    {
+        let described = client.describe_table().table_name(table).send().await;
+        let described = described.map_err(|e| fault("describing it", (&e).into()))?;
+        let keys = described
+            .table()
+            .map(TableDescription::key_schema)
+            .unwrap_or_default();
+        if !keys.iter().map(KeySchemaElement::attribute_name).eq(KEYS) {
+            return Err(format!(
+                "PCS_API_AUDIT_TABLE: the table `{table}` is there and is not one of this program: its keys are not \
+                 {}; name another",
+                KEYS.join(" and ")
+            ));
+        }
+    } else {
+        let request =
+            definition(client, table).map_err(|e| fault("describing it", Fault::Other(e.to_string())))?;
+        match request.send().await {
+            Ok(_) => {}
+            // Somebody was faster.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(CreateTableError::is_resource_in_use_exception) => {}
+            Err(error) => return Err(fault("creating it", (&error).into())),
+        }
+    }
+    time_to_live(client, table)
+        .await
+        .map_err(|e| fault("setting its time to live", e))
+}
+
+async fn is_there(client: &Client, table: &str) -> Result<bool, Fault> {
+    let mut pages = client.list_tables().into_paginator().items().send();
+    while let Some(name) = pages.next().await {
+        if name.map_err(|error| Fault::from(&error))? == table {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn definition(client: &Client, table: &str) -> Result<CreateTableFluentBuilder, BuildError> {
+    let [hash, range] = KEYS;
     let mut request = client
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
-        .key_schema(key("pk", KeyType::Hash)?)
-        .key_schema(key("sk", KeyType::Range)?);
-    for attribute in ["pk", "sk", RANGE_KEY].into_iter().chain(INDEXES) {
+        .key_schema(key(hash, KeyType::Hash)?)
+        .key_schema(key(range, KeyType::Range)?);
+    for attribute in KEYS.into_iter().chain([RANGE_KEY]).chain(INDEXES) {
         request = request.attribute_definitions(string(attribute)?);
     }
     for name in INDEXES {
         request = request.global_secondary_indexes(index(name)?);
     }
-    match request.send().await {
-        Ok(_) => time_to_live(client, table).await,
-        Err(SdkError::ServiceError(context)) if context.err().is_resource_in_use_exception() => Ok(()),
-        Err(error) => Err(StartError::table(&error)),
-    }
+    Ok(request)
 }
 
-async fn time_to_live(client: &Client, table: &str) -> Result<(), StartError> {
+async fn time_to_live(client: &Client, table: &str) -> Result<(), Fault> {
+    let described = client.describe_time_to_live().table_name(table).send().await;
+    let described = described.map_err(|error| Fault::from(&error))?;
+    let status = described
+        .time_to_live_description()
+        .and_then(|description| description.time_to_live_status());
+    if status.is_some_and(|status| [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling].contains(status)) {
+        return Ok(());
+    }
     let specification = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("expires")
         .build()
-        .map_err(|error| StartError::table(&error))?;
+        .map_err(|error| Fault::Other(error.to_string()))?;
     let request = client
         .update_time_to_live()
         .table_name(table)
@@ -52,17 +119,86 @@ async fn time_to_live(client: &Client, table: &str) -> Result<(), StartError> {
         .send()
         .await
         .map(|_| ())
-        .map_err(|error| StartError::table(&error))
+        .map_err(|error| Fault::from(&error))
 }
 
-fn index(name: &str) -> Result<GlobalSecondaryIndex, StartError> {
+/// What went wrong with a question to DynamoDB, without the SDK's own words about itself.
+enum Fault {
+    /// Nobody answered.
+    Silent(String),
+    /// Somebody who is not DynamoDB.
+    Foreign(u16),
+    /// DynamoDB, and said no.
+    Refused(String),
+    Other(String),
+}
+
+impl<E: ProvideErrorMetadata + Error + 'static> From<&SdkError<E, HttpResponse>> for Fault {
+    fn from(error: &SdkError<E, HttpResponse>) -> Fault {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        match (status, error.code()) {
+            (Some(_), Some(code)) => Fault::Refused(match error.message() {
+                Some(message) => format!("{code}: {message}"),
+                None => code.to_owned(),
+            }),
+            (Some(status), None) => Fault::Foreign(status),
+            (None, _) => Fault::Silent(innermost(error)),
+        }
+    }
+}
+
+/// The cause of all causes is what the system said.
+fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+impl Place {
+    fn told(&self, table: &str, doing: &str, fault: &Fault) -> String {
+        match (self, fault) {
+            (Place::Elsewhere(endpoint), Fault::Silent(cause)) => format!(
+                "AWS_ENDPOINT_URL_DYNAMODB: nothing answers at {endpoint} ({cause}); start a DynamoDB there, or leave the \
+                 variable out for the one inside"
+            ),
+            (Place::Elsewhere(endpoint), Fault::Foreign(status)) => format!(
+                "AWS_ENDPOINT_URL_DYNAMODB: what answers at {endpoint} is not DynamoDB (status {status}); name one, or \
+                 leave the variable out for the one inside"
+            ),
+            (Place::Elsewhere(endpoint), Fault::Refused(cause) | Fault::Other(cause)) => format!(
+                "PCS_API_AUDIT_TABLE: the DynamoDB at {endpoint} (AWS_ENDPOINT_URL_DYNAMODB) refuses {doing}, the table \
+                 `{table}`: {cause}"
+            ),
+            (Place::Here(Some(file)), fault) => {
+                let cause = fault.words();
+                format!("--data-dir: `{}` {}", file.display(), data_dir::unusable(&cause))
+            }
+            (Place::Here(None), fault) => {
+                let cause = fault.words();
+                format!("PCS_API_AUDIT_TABLE: the table `{table}` cannot be made ({doing}): {cause}")
+            }
+        }
+    }
+}
+
+impl Fault {
+    fn words(&self) -> String {
+        match self {
+            Fault::Silent(cause) | Fault::Refused(cause) | Fault::Other(cause) => cause.clone(),
+            Fault::Foreign(status) => format!("status {status}"),
+        }
+    }
+}
+
+fn index(name: &str) -> Result<GlobalSecondaryIndex, BuildError> {
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key(name, KeyType::Hash)?)
         .key_schema(key(RANGE_KEY, KeyType::Range)?)
         .projection(summary(name))
         .build()
-        .map_err(|error| StartError::table(&error))
 }
 
 fn summary(index: &str) -> Projection {
@@ -78,18 +214,16 @@ fn summary(index: &str) -> Projection {
         .build()
 }
 
-fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StartError> {
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, BuildError> {
     KeySchemaElement::builder()
         .attribute_name(name)
         .key_type(kind)
         .build()
-        .map_err(|error| StartError::table(&error))
 }
 
-fn string(name: &str) -> Result<AttributeDefinition, StartError> {
+fn string(name: &str) -> Result<AttributeDefinition, BuildError> {
     AttributeDefinition::builder()
         .attribute_name(name)
         .attribute_type(ScalarAttributeType::S)
         .build()
-        .map_err(|error| StartError::table(&error))
 }

@@ -11,6 +11,20 @@ use subtle::ConstantTimeEq;
 /// Name of the role that the deployment's resource policy lets in.
 pub const API_USER_ROLE: &str = "PcsApiUserRole";
 
+/// AWS's documentation pairs, which are always there: id, secret, and who it is.
+pub const BUILT_IN: [(&str, &str, &str); 2] = [
+    (
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "may call the API",
+    ),
+    (
+        "AKIAI44QH8DHBEXAMPLE",
+        "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+        "is refused by the API's resource policy",
+    ),
+];
+
 /// A secret access key or session token. It cannot be printed, and comparing takes the same time whatever
 /// differs.
 #[derive(Clone, Deserialize)]
@@ -125,14 +139,15 @@ impl Credentials {
             identity,
         };
         let mut credentials = Self(BTreeMap::new());
+        let [(user, user_secret, _), (outsider, outsider_secret, _)] = BUILT_IN;
         credentials.insert(credential(
-            "AKIAIOSFODNN7EXAMPLE",
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            user,
+            user_secret,
             session(API_USER_ROLE, "AROADBQP57FF2AEXAMPLE", "portal"),
         ));
         credentials.insert(credential(
-            "AKIAI44QH8DHBEXAMPLE",
-            "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+            outsider,
+            outsider_secret,
             session("OutsiderRole", "AROAI3QHT5ZEXAMPLE000", "visitor"),
         ));
         credentials

@@ -1,75 +1,51 @@
 //! `cargo local`: the whole product on a laptop, without an AWS account.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+mod arguments;
 
-use clap::Parser;
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
+
 use local_http::Hosts;
 use pcs_local::{
-    seed,
+    environment, hello,
     stack::{Options, Stack},
 };
 use tracing_subscriber::EnvFilter;
 
-/// Runs PCS API and emulators of everything it calls on loopback ports.
-///
-/// `AWS_ENDPOINT_URL_PCS`, `AWS_ENDPOINT_URL_IAM` and `AWS_ENDPOINT_URL_DYNAMODB` replace an embedded part;
-/// `PCS_API_*` variables replace the local configuration.
-#[derive(Debug, Parser)]
-#[command(name = "pcs-local", version)]
-struct Arguments {
-    /// Address to listen on; in a container 0.0.0.0
-    #[arg(long, default_value = "127.0.0.1")]
-    host: IpAddr,
-    /// Name under which others reach it, such as another container's; repeatable
-    #[arg(long = "allow-host", value_name = "NAME")]
-    allowed_hosts: Vec<String>,
-    /// Port of the API; 0 takes any free one
-    #[arg(long, default_value_t = 3000)]
-    port: u16,
-    /// Port of the PCS emulator
-    #[arg(long, default_value_t = 3001)]
-    pcs_port: u16,
-    /// Port of the IAM emulator
-    #[arg(long, default_value_t = 3002)]
-    iam_port: u16,
-    /// Port of DynamoDB, which holds the audit table
-    #[arg(long, default_value_t = 3003)]
-    dynamodb_port: u16,
-    /// Port of the page that shows the audit trail and the clusters
-    #[arg(long, default_value_t = 3004)]
-    page_port: u16,
-    /// Keep all state in this folder; it survives a restart and a kill
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
-    /// How long clusters, compute node groups and queues stay CREATING, UPDATING and DELETING
-    #[arg(long, default_value_t = 2.0)]
-    transition_seconds: f64,
-    /// How often the function sweeps, as the deployment's schedule makes it; 0 turns it off
-    #[arg(long, default_value_t = 3600)]
-    sweep_seconds: u64,
-    /// JSON file with more access keys
-    #[arg(long)]
-    credentials: Option<PathBuf>,
-}
+use arguments::{Arguments, Asked};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_from_env("PCS_LOCAL_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
-        .init();
-    let arguments = Arguments::parse();
-    let Ok(transition) = Duration::try_from_secs_f64(arguments.transition_seconds) else {
-        eprintln!("--transition-seconds must be 0 or more");
-        return ExitCode::FAILURE;
-    };
-    let hosts = match Hosts::default().with(arguments.allowed_hosts) {
-        Ok(hosts) => hosts,
-        Err(error) => {
-            eprintln!("--allow-host: {error}");
-            return ExitCode::FAILURE;
+    local_program::outlive_the_file_size_limit();
+    let arguments = match arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(Asked::ForHelp(text)) => {
+            // Nobody is left to tell when the output is closed.
+            let _ = write!(std::io::stdout(), "{text}");
+            return ExitCode::SUCCESS;
         }
+        Err(Asked::Wrongly(message)) => return refuse(&message),
     };
+    match start(arguments).await {
+        Ok(stack) => run(stack).await,
+        Err(message) => refuse(&message),
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    local_program::refuse("pcs-local", message)
+}
+
+async fn start(arguments: Arguments) -> Result<Stack, String> {
+    log()?;
+    let environment = environment::pick(std::env::vars_os())?;
+    for sentence in environment.mistaken {
+        tell(&format!("{sentence}\n"));
+    }
+    let hosts = Hosts::default()
+        .with(arguments.allowed_hosts)
+        .map_err(|error| format!("--allow-host: {error}"))?;
+    let record = std::env::var_os("PCS_EMULATOR_RECORD").filter(|path| !path.is_empty());
+    let sweep_every = Duration::from_secs(arguments.sweep_seconds);
     let options = Options {
         host: arguments.host,
         hosts,
@@ -79,45 +55,45 @@ async fn main() -> ExitCode {
         dynamodb_port: arguments.dynamodb_port,
         page_port: arguments.page_port,
         data_dir: arguments.data_dir,
-        transition,
+        transition: arguments.transition,
         credentials: arguments.credentials,
-        sweep_every: (arguments.sweep_seconds > 0).then(|| Duration::from_secs(arguments.sweep_seconds)),
-        pcs_record: std::env::var_os("PCS_EMULATOR_RECORD").map(PathBuf::from),
-        variables: std::env::vars().filter(|(name, _)| is_ours(name)).collect(),
+        sweep_every: Some(sweep_every).filter(|every| !every.is_zero()),
+        pcs_record: record.map(PathBuf::from),
+        variables: environment.variables,
         ..Options::default()
     };
-    match Stack::start(options).await {
-        Ok(stack) => run(stack).await,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    Stack::start(options).await.map_err(|error| error.to_string())
+}
+
+/// `PCS_LOCAL_LOG` says what is logged, in the form of `tracing`.
+fn log() -> Result<(), String> {
+    const NAME: &str = "PCS_LOCAL_LOG";
+    let given = std::env::var_os(NAME).filter(|value| !value.is_empty());
+    let fault = |error: &str| format!("{NAME} must be a filter such as `warn` or `pcs_local=debug`: {error}");
+    let given = given.map(std::ffi::OsString::into_string).transpose();
+    let given = given.map_err(|_| fault("it is not UTF-8"))?;
+    let filter = EnvFilter::builder()
+        .parse(given.as_deref().unwrap_or("warn"))
+        .map_err(|error| fault(&error.to_string()))?;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .init();
+    Ok(())
 }
 
 async fn run(stack: Stack) -> ExitCode {
-    eprintln!("Instance profiles in arn:aws:iam::123456789012:instance-profile/");
-    for (name, note) in seed::PROFILES {
-        eprintln!("  {name:<22} {note}");
+    tell(&hello::text(&stack));
+    if let Err(message) = local_program::announce(&stack.ready_line()) {
+        return refuse(&message);
     }
-    eprintln!("What happens, live: {}/", stack.page);
-    announce(&stack.ready_line());
     local_http::asked_to_stop().await;
     stack.stop().await;
     ExitCode::SUCCESS
 }
 
-#[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
-fn announce(line: &str) {
-    println!("{line}");
-}
-
-fn is_ours(name: &str) -> bool {
-    name.starts_with("PCS_API_")
-        || [
-            "AWS_ENDPOINT_URL_PCS",
-            "AWS_ENDPOINT_URL_IAM",
-            "AWS_ENDPOINT_URL_DYNAMODB",
-        ]
-        .contains(&name)
+/// A closed output is no reason to stop working.
+fn tell(text: &str) {
+    let _ = write!(std::io::stderr(), "{text}");
 }

@@ -24,6 +24,8 @@ pub struct Api {
     pub api_id: String,
     pub stage: String,
     pub region: String,
+    /// Where this gateway listens, to recognize a host that was signed without it, or with it.
+    pub port: Option<u16>,
 }
 
 impl Api {
@@ -34,6 +36,7 @@ impl Api {
             api_id: "a1b2c3d4e5".to_owned(),
             stage: "prod".to_owned(),
             region: region.to_owned(),
+            port: None,
         }
     }
 

@@ -62,6 +62,19 @@ impl ReceivedRequest {
         Self::new(parts.method.as_str(), target, headers, body, source_ip)
     }
 
+    /// The same request with another `Host`.
+    pub(crate) fn sent_to(&self, host: &str) -> Self {
+        let mut request = self.clone();
+        for (_, value) in request
+            .headers
+            .iter_mut()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            host.clone_into(value);
+        }
+        request
+    }
+
     pub fn method(&self) -> &str {
         &self.method
     }

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod canonical;
+mod explain;
 
 use std::fmt;
 
@@ -22,6 +23,8 @@ use authorization::{Authorization, Form};
 
 /// How far the clocks of client and service may be apart.
 pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+const CONTENT_HASH: &str = "x-amz-content-sha256";
 
 /// What the credential scope of a request must say.
 #[derive(Clone, Debug)]
@@ -93,8 +96,8 @@ impl Refusal {
 }
 
 impl fmt::Display for Refusal {
-    /// AWS's words. Nothing of the request but its own time is repeated: API Gateway would show the canonical
-    /// request after a mismatch, which only helps those who guess.
+    /// AWS's words. Nothing of the request but its own time is repeated here; what API Gateway shows after a mismatch
+    /// is added by [`rejection`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MissingAuthenticationToken => f.write_str("Missing Authentication Token"),
@@ -135,21 +138,33 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        let response_type = match refusal {
-            Refusal::MissingAuthenticationToken => ResponseType::MissingAuthenticationToken,
-            Refusal::UnrecognizedClient => ResponseType::AccessDenied,
-            Refusal::IncompleteSignature(_)
-            | Refusal::WrongRegion
-            | Refusal::WrongService { .. }
-            | Refusal::WrongDate
-            | Refusal::Expired { .. }
-            | Refusal::NotYetCurrent { .. }
-            | Refusal::ContentHash
-            | Refusal::SignatureMismatch => ResponseType::InvalidSignature,
-        };
-        Self::new(response_type, refusal.error_type(), refusal.to_string())
+/// The answer to a request that was refused, with all that its signer needs to find out why. `port` is where this
+/// gateway listens.
+pub fn rejection(
+    refusal: &Refusal,
+    request: &ReceivedRequest,
+    credentials: &Credentials,
+    scope: &Scope,
+    port: Option<u16>,
+) -> Rejection {
+    let message = explain::message(refusal, request, credentials, scope, port);
+    Rejection::new(refusal.response_type(), refusal.error_type(), message)
+}
+
+impl Refusal {
+    fn response_type(&self) -> ResponseType {
+        match self {
+            Self::MissingAuthenticationToken => ResponseType::MissingAuthenticationToken,
+            Self::UnrecognizedClient => ResponseType::AccessDenied,
+            Self::IncompleteSignature(_)
+            | Self::WrongRegion
+            | Self::WrongService { .. }
+            | Self::WrongDate
+            | Self::Expired { .. }
+            | Self::NotYetCurrent { .. }
+            | Self::ContentHash
+            | Self::SignatureMismatch => ResponseType::InvalidSignature,
+        }
     }
 }
 
@@ -227,7 +242,9 @@ fn check_time(authorization: &Authorization, now: Timestamp) -> Result<(), Refus
     Ok(())
 }
 
-/// Everything the service relies on must be covered: the host, and every `x-amz-*` header that is there.
+/// Everything the service relies on must be covered: the host, and every `x-amz-*` header that is there. The hash of the
+/// body is covered in any case, so the header that repeats it need not be: aws-requests-auth sends it unsigned, and API
+/// Gateway takes that.
 fn check_signed_headers(request: &ReceivedRequest, authorization: &Authorization) -> Result<(), Refusal> {
     let signed = |name: &str| authorization.signed_headers.iter().any(|signed| signed == name);
     if request.header_values("host").count() != 1 || !signed("host") {
@@ -237,7 +254,8 @@ fn check_signed_headers(request: &ReceivedRequest, authorization: &Authorization
     }
     let unsigned = request.headers().iter().any(|(name, _)| {
         let name = name.to_ascii_lowercase();
-        name.starts_with("x-amz-") && !signed(&name) && !authorization.form.leaves_unsigned(&name)
+        let is_free = name == CONTENT_HASH || authorization.form.leaves_unsigned(&name);
+        name.starts_with("x-amz-") && !signed(&name) && !is_free
     });
     if unsigned {
         let reason = "There were headers present in the request which were not signed: every 'x-amz-' header must \
@@ -262,13 +280,17 @@ fn check_signed_headers(request: &ReceivedRequest, authorization: &Authorization
 /// `UNSIGNED-PAYLOAD` is refused. AWS documents it for S3 only; whether execute-api takes it is not documented,
 /// and a stand-in must not be kinder than the service.
 fn check_content_hash(request: &ReceivedRequest) -> Result<(), Refusal> {
-    let mut claims = request.header_values("x-amz-content-sha256");
+    let mut claims = request.header_values(CONTENT_HASH);
     let Some(claim) = claims.next() else { return Ok(()) };
-    let actual = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(request.body())));
+    let actual = hex_digest(request.body());
     if claim == actual && claims.next().is_none() {
         return Ok(());
     }
     Err(Refusal::ContentHash)
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
+    format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(bytes)))
 }
 
 /// ISO 8601 basic format, as SigV4 writes times: `20261120T090039Z`.

@@ -16,6 +16,7 @@ use std::{
 
 use dynoxide::Database;
 use local_http::{Hosts, Limits, Server};
+use local_program::{Damage, Folder};
 use pcs_api::{
     config::{Config, ConfigError},
     gateway::Gateway,
@@ -26,6 +27,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use crate::{
     audit_table,
     credentials::Credentials,
+    data_dir,
     dynamodb::Dynamodb,
     page::{Page, PagePort},
     proxy_event::Api,
@@ -45,6 +47,8 @@ const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// How long a stop waits for a sweep that is under way.
 const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
+/// How long one question to DynamoDB may take.
+const DYNAMODB_MAX: Duration = Duration::from_secs(30);
 
 /// What the person who starts it may choose.
 #[derive(Debug, Clone)]
@@ -112,41 +116,41 @@ impl Default for Options {
 #[derive(Debug)]
 pub enum StartError {
     Config(ConfigError),
-    Port { address: SocketAddr, error: io::Error },
-    DataDir { path: PathBuf, error: String },
-    Credentials(String),
+    Port {
+        flag: &'static str,
+        address: SocketAddr,
+        error: io::Error,
+    },
+    /// Two flags with the same port.
+    Ports([&'static str; 2], u16),
+    DataDir(Damage),
+    Credentials {
+        path: PathBuf,
+        error: String,
+    },
     Emulator(String),
     Table(String),
-}
-
-impl StartError {
-    pub(crate) fn table(error: &(dyn Error + 'static)) -> StartError {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        StartError::Table(text)
-    }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Config(error) => write!(f, "{error}"),
-            StartError::Port { address, error } => {
-                let (host, port) = (address.ip(), address.port());
+            StartError::Port { flag, address, error } => {
+                let host = address.ip().to_string();
+                f.write_str(&local_program::listen_fault(flag, &host, address.port(), error))
+            }
+            StartError::Ports([one, other], port) => {
                 write!(
                     f,
-                    "port {port} of {host} cannot be used: {error}; choose another, or 0 for any free one"
+                    "{one} and {other} are both {port}; give each a port of its own"
                 )
             }
-            StartError::DataDir { path, error } => write!(f, "the data folder `{}`: {error}", path.display()),
-            StartError::Credentials(error) => write!(f, "the credentials file: {error}"),
-            StartError::Emulator(error) => write!(f, "an emulator did not start: {error}"),
-            StartError::Table(error) => write!(f, "the audit table could not be created: {error}"),
+            StartError::DataDir(damage) => write!(f, "--data-dir: {damage}"),
+            StartError::Credentials { path, error } => {
+                write!(f, "--credentials `{}`: {error}", path.display())
+            }
+            StartError::Emulator(error) | StartError::Table(error) => f.write_str(error),
         }
     }
 }
@@ -168,11 +172,15 @@ pub struct Stack {
     servers: JoinSet<()>,
     stop_sweeps: watch::Sender<bool>,
     sweeps: JoinSet<()>,
+    /// Locked as long as this runs.
+    _data: Option<Folder>,
 }
 
 impl Stack {
     /// Starts everything and returns when all of it listens.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
+        check(&options)?;
+        let data = options.data_dir.as_deref().map(data_dir::open).transpose()?;
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         let (stop_sweeps, mut sweeps) = (watch::Sender::new(false), JoinSet::new());
@@ -180,14 +188,14 @@ impl Stack {
             .hosts(options.hosts.clone())
             .limits(options.limits);
 
-        let (iam_listener, iam) = listen(&options, options.iam_port).await?;
+        let (iam_listener, iam) = listen(&options, "--iam-port", options.iam_port).await?;
         let iam_emulator = iam_emulator(&options)?;
         let serving = iam_emulator
             .clone()
             .serve_as(server.clone(), iam_listener, until(stopped.clone()));
         servers.spawn(async move { report("IAM", serving.await) });
 
-        let (pcs_listener, pcs) = listen(&options, options.pcs_port).await?;
+        let (pcs_listener, pcs) = listen(&options, "--pcs-port", options.pcs_port).await?;
         let pcs_emulator = pcs_emulator(&options, &iam_emulator)?;
         let serving = pcs_emulator
             .clone()
@@ -206,18 +214,21 @@ impl Stack {
         };
         let variables = variables(&options, &endpoints);
         let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
-        audit_table::create(&dynamodb_client(&config), &config.audit.table).await?;
+        audit_table::create(&dynamodb_client(&config), &config.audit.table, &place(&options))
+            .await
+            .map_err(StartError::Table)?;
 
-        let (page_listener, page) = listen(&options, options.page_port).await?;
+        let (page_listener, page) = listen(&options, "--page-port", options.page_port).await?;
         let page_port = PagePort(Arc::new(looker(&config, &pcs, &pcs_emulator)));
         let serving = server
             .clone()
             .serve(page_port, page_listener, until(stopped.clone()));
         servers.spawn(async move { report("the page", serving.await) });
 
-        let (listener, gateway) = listen(&options, options.gateway_port).await?;
+        let (listener, gateway) = listen(&options, "--port", options.gateway_port).await?;
         let credentials = credentials(&options)?;
-        let api = api(&config);
+        let port = listener.local_addr().ok().map(|address| address.port());
+        let api = Api { port, ..api(&config) };
         let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
             .map_err(StartError::Emulator)?;
         let shell = Arc::new(shell);
@@ -247,6 +258,7 @@ impl Stack {
             servers,
             stop_sweeps,
             sweeps,
+            _data: data,
         })
     }
 
@@ -275,6 +287,46 @@ impl Stack {
         let all = async { while self.servers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_MAX, all).await;
         self.servers.shutdown().await;
+    }
+}
+
+/// What can be known to be wrong before anything is begun.
+fn check(options: &Options) -> Result<(), StartError> {
+    let mut ports = vec![
+        ("--port", options.gateway_port),
+        ("--pcs-port", options.pcs_port),
+        ("--iam-port", options.iam_port),
+        ("--page-port", options.page_port),
+    ];
+    if !has_own_dynamodb(options) {
+        ports.push(("--dynamodb-port", options.dynamodb_port));
+    }
+    for (index, (flag, port)) in ports.iter().enumerate().filter(|(_, (_, port))| *port != 0) {
+        if let Some((other, _)) = ports.iter().skip(index + 1).find(|(_, other)| other == port) {
+            return Err(StartError::Ports([flag, other], *port));
+        }
+    }
+    let anywhere = Endpoints {
+        pcs: "http://127.0.0.1",
+        iam: "http://127.0.0.1",
+        dynamodb: "http://127.0.0.1",
+    };
+    let variables = variables(options, &anywhere);
+    Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
+    Ok(())
+}
+
+/// Whether the person has one.
+fn has_own_dynamodb(options: &Options) -> bool {
+    let given = options.variables.get("AWS_ENDPOINT_URL_DYNAMODB");
+    given.is_some_and(|endpoint| !endpoint.is_empty())
+}
+
+/// How the DynamoDB is called in a sentence about it.
+fn place(options: &Options) -> audit_table::Place {
+    match options.variables.get("AWS_ENDPOINT_URL_DYNAMODB") {
+        Some(endpoint) if !endpoint.is_empty() => audit_table::Place::Elsewhere(endpoint.clone()),
+        Some(_) | None => audit_table::Place::Here(options.data_dir.as_deref().map(data_dir::tables)),
     }
 }
 
@@ -325,14 +377,14 @@ fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, Strin
 fn iam_emulator(options: &Options) -> Result<iam_emulator::Emulator, StartError> {
     let emulator = iam_emulator::Emulator::new(iam_emulator::Options {
         account_id: ACCOUNT_ID.to_owned(),
-        data_dir: folder(options, "iam")?,
+        data_dir: folder(options, "iam"),
         propagation: options.iam_propagation,
         ..iam_emulator::Options::default()
     })
     .map_err(|error| StartError::Emulator(error.to_string()))?;
     emulator
-        .seed(seed::profiles())
-        .map_err(|error| StartError::Emulator(error.to_string()))?;
+        .seed_once(seed::profiles())
+        .map_err(|error| StartError::Emulator(data_dir::not_written(&error)))?;
     Ok(emulator)
 }
 
@@ -345,7 +397,7 @@ fn pcs_emulator(
     pcs_emulator::Emulator::new(pcs_emulator::Options {
         transition: options.transition,
         account_id: ACCOUNT_ID.to_owned(),
-        data_dir: folder(options, "pcs")?,
+        data_dir: folder(options, "pcs"),
         record: options.pcs_record.clone(),
         instance_profiles: pcs_emulator::InstanceProfiles::Known(Arc::new(move |arn| {
             iam.instance_profile_exists(arn)
@@ -358,35 +410,24 @@ fn pcs_emulator(
 }
 
 fn database(options: &Options) -> Result<Database, StartError> {
-    let Some(folder) = folder(options, "dynamodb")? else {
-        return Database::memory().map_err(|error| StartError::Emulator(error.to_string()));
-    };
-    let file = folder.join("tables.sqlite");
-    let path = file.to_string_lossy();
-    Database::new(&path).map_err(|error| StartError::DataDir {
-        path: file.clone(),
-        error: error.to_string(),
-    })
+    match &options.data_dir {
+        None => Database::memory().map_err(|error| StartError::Emulator(error.to_string())),
+        Some(folder) => data_dir::database(folder),
+    }
 }
 
-/// A folder of its own for each part, made if need be.
-fn folder(options: &Options, part: &str) -> Result<Option<PathBuf>, StartError> {
-    let Some(path) = options.data_dir.as_ref().map(|folder| folder.join(part)) else {
-        return Ok(None);
-    };
-    std::fs::create_dir_all(&path).map_err(|error| StartError::DataDir {
-        path: path.clone(),
-        error: error.to_string(),
-    })?;
-    Ok(Some(path))
+/// A folder of its own for each part; the part makes it.
+fn folder(options: &Options, part: &str) -> Option<PathBuf> {
+    options.data_dir.as_ref().map(|folder| folder.join(part))
 }
 
 fn credentials(options: &Options) -> Result<Credentials, StartError> {
     let mut credentials = Credentials::built_in(ACCOUNT_ID);
     if let Some(path) = &options.credentials {
-        credentials
-            .load(path)
-            .map_err(|error| StartError::Credentials(error.to_string()))?;
+        credentials.load(path).map_err(|error| StartError::Credentials {
+            path: path.clone(),
+            error: error.to_string(),
+        })?;
     }
     Ok(credentials)
 }
@@ -397,6 +438,7 @@ fn api(config: &Config) -> Api {
         api_id: config.deployment.rest_api_id.clone(),
         stage: config.deployment.stage.clone(),
         region: config.aws.region.clone(),
+        port: None,
     }
 }
 
@@ -417,10 +459,15 @@ fn dynamodb_client(config: &Config) -> aws_sdk_dynamodb::Client {
         &aws.secret_access_key,
         aws.session_token.clone(),
     );
+    // What takes the connection and says nothing must not keep the start waiting for ever.
+    let timeouts = aws_sdk_dynamodb::config::timeout::TimeoutConfig::builder()
+        .operation_timeout(DYNAMODB_MAX)
+        .build();
     let mut builder = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new(aws.region.clone()))
         .credentials_provider(credentials)
+        .timeout_config(timeouts)
         .http_client(pcs_api::aws::http_client());
     builder.set_endpoint_url(aws.dynamodb_endpoint.clone());
     aws_sdk_dynamodb::Client::from_conf(builder.build())
@@ -433,16 +480,20 @@ async fn embedded_dynamodb(
     servers: &mut JoinSet<()>,
     stopped: watch::Receiver<bool>,
 ) -> Result<String, StartError> {
-    let (listener, url) = listen(options, options.dynamodb_port).await?;
+    let (listener, url) = listen(options, "--dynamodb-port", options.dynamodb_port).await?;
     let dynamodb = Dynamodb::new(database(options)?, stopped.clone());
     let serving = server.clone().serve(dynamodb, listener, until(stopped));
     servers.spawn(async move { report("DynamoDB", serving.await) });
     Ok(url)
 }
 
-async fn listen(options: &Options, port: u16) -> Result<(TcpListener, String), StartError> {
+async fn listen(
+    options: &Options,
+    flag: &'static str,
+    port: u16,
+) -> Result<(TcpListener, String), StartError> {
     let address = SocketAddr::from((options.host, port));
-    let fault = |error| StartError::Port { address, error };
+    let fault = |error| StartError::Port { flag, address, error };
     let listener = TcpListener::bind(address).await.map_err(fault)?;
     let reachable = local_http::reachable(listener.local_addr().map_err(fault)?);
     Ok((listener, format!("http://{reachable}")))

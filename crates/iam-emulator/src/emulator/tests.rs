@@ -282,13 +282,78 @@ fn a_saved_account_comes_back_and_only_for_its_owner() {
         .unwrap();
     let again = Emulator::new(options.clone()).unwrap();
     assert_eq!(call(&again, "Action=GetRole&RoleName=AWSPCS-a").0, 200);
+    let Err(StartError::Data(shared)) = Emulator::new(options.clone()) else {
+        panic!("two emulators in one folder lose each other's writes");
+    };
+    assert!(shared.message.starts_with("is in use"), "{shared}");
+    drop(again);
     let other = Options {
         account_id: "210987654321".to_owned(),
         ..options
     };
-    assert!(matches!(
-        Emulator::new(other),
-        Err(StartError::OtherAccount { .. })
-    ));
+    assert!(matches!(Emulator::new(other), Err(StartError::Data(_))));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// What a folder begins with is put into it once.
+#[test]
+fn a_seeded_role_stays_what_it_was_made_over_restarts() {
+    let dir = folder();
+    let options = Options {
+        data_dir: Some(dir.clone()),
+        ..Options::default()
+    };
+    let seed = || {
+        let profile = InstanceProfile::new("AWSPCS-a").role("AWSPCS-a");
+        Seed::new()
+            .role(Role::new("AWSPCS-a"))
+            .role(Role::new("AWSPCS-b"))
+            .instance_profile(profile)
+    };
+    let start = || Emulator::new(options.clone()).unwrap();
+    let policy = "arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FAmazonS3ReadOnlyAccess";
+    let attach = format!("Action=AttachRolePolicy&RoleName=AWSPCS-a&PolicyArn={policy}");
+    let attached = "Action=ListAttachedRolePolicies&RoleName=AWSPCS-a";
+
+    let emulator = start();
+    assert!(emulator.seed_once(seed()).unwrap());
+    done(&emulator, &attach);
+    done(&emulator, "Action=DeleteRole&RoleName=AWSPCS-b");
+    let role = done(&emulator, "Action=GetRole&RoleName=AWSPCS-a");
+    let role = text(&role, "RoleId").to_owned();
+    drop(emulator);
+    let emulator = start();
+    assert!(!emulator.seed_once(seed()).unwrap());
+    assert!(done(&emulator, attached).contains("AmazonS3ReadOnlyAccess"));
+    assert!(
+        done(&emulator, "Action=GetRole&RoleName=AWSPCS-a").contains(&role),
+        "the same role, by id"
+    );
+    assert_eq!(refused(&emulator, "Action=GetRole&RoleName=AWSPCS-b").0, 404);
+    emulator.reset().unwrap();
+    drop(emulator);
+    let emulator = start();
+    assert!(!emulator.seed_once(seed()).unwrap(), "emptied is not new");
+    drop(emulator);
+
+    // A file that does not say so is of a program that seeded at every start.
+    let file = dir.join("iam.json");
+    let saved = std::fs::read_to_string(&file).unwrap();
+    assert!(saved.contains("\"seeded\": true,"), "{saved}");
+    std::fs::write(&file, saved.replace("\"seeded\": true,", "")).unwrap();
+    assert!(!start().seed_once(seed()).unwrap());
+
+    // One that was used without a seed is still to be seeded.
+    std::fs::remove_file(&file).unwrap();
+    let emulator = start();
+    done(
+        &emulator,
+        "Action=CreateRole&RoleName=AWSPCS-c&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ec2.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%7D",
+    );
+    drop(emulator);
+    let emulator = start();
+    assert!(emulator.seed_once(seed()).unwrap());
+    done(&emulator, "Action=GetRole&RoleName=AWSPCS-b");
+    done(&emulator, "Action=GetRole&RoleName=AWSPCS-c");
     std::fs::remove_dir_all(&dir).unwrap();
 }

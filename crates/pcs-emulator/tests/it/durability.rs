@@ -70,7 +70,9 @@ fn everything_answered_is_there_after_a_restart() {
 fn a_file_that_is_not_ours_stops_the_start() {
     let folder = Folder::new("corrupt");
     for text in [
+        "",
         "{",
+        "garbage",
         "{}",
         r#"{"format":99,"clock_offset":0,"page_key":"","accounts":{}}"#,
         r#"{"format":2,"clock_offset":0,"page_key":"","accounts":{}}"#,
@@ -80,7 +82,12 @@ fn a_file_that_is_not_ours_stops_the_start() {
             panic!("started with {text}")
         };
         assert!(matches!(error, StartError::State { .. }));
-        assert!(error.to_string().contains("pcs-state.json"), "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains("pcs-state.json") && told.contains("move it away"),
+            "{told}"
+        );
+        assert_eq!(told.contains("is cut off"), ["", "{"].contains(&text), "{told}");
     }
 }
 
@@ -107,9 +114,7 @@ fn two_emulators_do_not_share_a_folder() {
     };
     assert!(matches!(error, StartError::State { .. }));
     assert!(
-        error
-            .to_string()
-            .contains("another emulator is using this folder"),
+        error.to_string().contains("is in use by another program"),
         "{error}"
     );
     first.ok("CreateCluster", &cluster_body("demo"));

@@ -19,6 +19,8 @@ mod node_groups;
 #[cfg(test)]
 mod noise;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod queues;

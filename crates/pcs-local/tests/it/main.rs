@@ -6,4 +6,10 @@ mod client;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod state;

@@ -92,8 +92,13 @@ impl Vector {
         Authorization::read(&self.request()).unwrap().time
     }
 
+    /// The key that it was signed with.
+    pub fn credentials(&self) -> Credentials {
+        key(ACCESS_KEY, SECRET_KEY, self.token.as_deref())
+    }
+
     pub fn verdict_at(&self, now: Timestamp) -> Result<(), Refusal> {
-        let credentials = key(ACCESS_KEY, SECRET_KEY, self.token.as_deref());
+        let credentials = self.credentials();
         verify(
             &self.request(),
             &credentials,
