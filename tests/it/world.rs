@@ -29,7 +29,6 @@ const READS: [&str; 2] = ["Get", "List"];
 pub struct World {
     pub stack: Stack,
     pub gateway: Gateway,
-    #[expect(dead_code, reason = "looks at the calls when it is dropped")]
     forbidden: ForbiddenWrites,
 }
 
@@ -101,6 +100,12 @@ impl World {
             });
         world.stack.iam_emulator.seed(seed).unwrap();
         world
+    }
+
+    /// Ends all of it, whoever looks at the emulators too: a folder is of one world at a time.
+    pub async fn stop(self) {
+        drop(self.forbidden);
+        self.stack.stop().await;
     }
 
     pub async fn with_options(mut options: Options) -> World {

@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
 
 /// The same world two hours later, as far as IAM's dates tell: IAM has no call that sets them.
 async fn two_hours_later(world: World, folder: &Path, deployment: Option<&str>) -> World {
-    world.stack.stop().await;
+    world.stop().await;
     let file = folder.join("iam/iam.json");
     let mut account: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     age(&mut account, deployment);
@@ -145,7 +145,7 @@ async fn the_role_of_a_group_that_fails_later_stays_while_the_group_is_there() {
 async fn a_role_made_for_a_region_that_is_out_of_reach_stays() {
     let folder = folder();
     let world = with_an_old_role(&folder, None).await;
-    world.stack.stop().await;
+    world.stop().await;
     let mut narrowed = options(&folder);
     let scope = ("PCS_API_REGION_SCOPE".to_owned(), "us-west-2".to_owned());
     narrowed.variables.extend([scope]);

@@ -89,7 +89,7 @@ async fn is_taken_as_one_for_an_old_role(unseen_profiles: UnseenProfiles, expect
         (503, "InstanceProfilePropagating"),
         "{answer:?}"
     );
-    world.stack.stop().await;
+    world.stop().await;
     age(&folder.join("iam").join("iam.json"));
     let variables = [ON, BOUNDED].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let world = World::with_options(Options {
@@ -102,7 +102,7 @@ async fn is_taken_as_one_for_an_old_role(unseen_profiles: UnseenProfiles, expect
     let steps = steps(&world).await;
     assert_eq!(steps, ["ROLE_ADOPTED", "INSTANCE_PROFILE_ADOPTED"]);
     the_role(&world, &["a", "b"]).await;
-    world.stack.stop().await;
+    world.stop().await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
