@@ -68,6 +68,11 @@ pub(super) fn list_fault(text: &str) -> Option<String> {
     if controls != 0 || !text.is_ascii() {
         return Some("must be of printable ASCII characters alone".to_owned());
     }
+    length_fault(text)
+}
+
+/// The same of a list whose items are known to be good.
+pub(super) fn length_fault(text: &str) -> Option<String> {
     if text.len() > LIST_BYTES_MAX {
         return Some(format!(
             "must have at most {LIST_BYTES_MAX} characters, which is all that Lambda takes"

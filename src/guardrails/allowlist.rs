@@ -100,9 +100,16 @@ impl Allowlist {
     /// no policy of this account is like. Which of an account's own policies pass is the account's choice, however wide the pattern is: nothing is known of
     /// their text here, and no pattern for them is warned of.
     pub fn warnings(&self, partition: &str, account_id: &str) -> Vec<String> {
+        let own = format!("arn:{partition}:iam::{account_id}:");
+        let aws = format!("arn:{partition}:iam::{AWS_MANAGED}:");
         let warning = |pattern: &ArnPattern| {
             let arn = pattern.as_str();
-            if let Some(warning) = reaches_nothing(arn, partition, account_id) {
+            if arn.starts_with(&own) {
+                return None;
+            }
+            if !arn.starts_with(&aws)
+                && let Some(warning) = reaches_nothing(arn, partition, account_id)
+            {
                 return Some(warning);
             }
             let name = arn.strip_prefix("arn:")?.strip_prefix(partition)?;
@@ -158,18 +165,26 @@ fn can_be_a_policy(pattern: &str) -> bool {
         && (is_wild(service) || service == "iam")
         && (region.is_empty() || region.bytes().all(|byte| byte == b'*'))
         && (is_wild(account) || is_account(account))
+        && pattern.bytes().all(|byte| byte.is_ascii_graphic())
         && can_begin_with("policy/", resource)
         && can_be_a_path(resource)
 }
 
 /// Whether a path with a name at its end can be like the pattern: no part of one is empty, and the name is not too long.
 fn can_be_a_path(pattern: &str) -> bool {
-    let is_taken = |byte: u8| is_name_byte(byte) || b"/*?".contains(&byte);
-    let end = pattern.rsplit(['/', '*', '?']).next().unwrap_or_default();
-    pattern.bytes().all(is_taken)
-        && !pattern.ends_with('/')
-        && !pattern.contains("//")
-        && end.len() <= LONGEST_NAME
+    // One pass over the bytes: the start of the function waits for this.
+    let mut end = 0;
+    let mut before = 0;
+    for byte in pattern.bytes() {
+        match byte {
+            b'/' if before == b'/' => return false,
+            b'/' | b'*' | b'?' => end = 0,
+            _ if is_name_byte(byte) => end += 1,
+            _ => return false,
+        }
+        before = byte;
+    }
+    before != b'/' && end <= LONGEST_NAME
 }
 
 /// Whether a text that begins so can match the pattern; what is behind the beginning is not looked at.
@@ -242,7 +257,7 @@ pub fn reaches_nothing(arn: &str, partition: &str, account_id: &str) -> Option<S
 
 /// `[\w+=,.@-]`, ASCII.
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte)
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-')
 }
 
 #[cfg(test)]

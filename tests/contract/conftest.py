@@ -3,7 +3,7 @@
 import pytest
 
 # Their assertions say what they compared, like those of the tests.
-pytest.register_assert_rewrite("answers", "stack", "trail")
+pytest.register_assert_rewrite("answers", "browsers", "stack", "trail")
 
 from stack import Stack
 

@@ -1,162 +1,31 @@
-"""The page of `pcs-local` in a real browser: Chromium, driven by Playwright.
+"""The page of `pcs-local` in a real browser.
 
-What the page has to show is taken from the API's own answers and from the table as boto3 reads it. Every test also
-fails if the page asks any other host, breaks its own Content-Security-Policy, or says anything on the console.
-`CHROMIUM` names the browser, `AXE_CORE` axe-core's script; without the latter its checks are skipped.
+What the page has to show is taken from the API's own answers and from the table as boto3 reads it. `AXE_CORE` names
+axe-core's script; without it its checks are skipped.
 """
 
-import http.server
-import json
 import os
 import pathlib
 import re
-import shutil
-import threading
 import time
 import urllib.request
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="NOT CHECKED: there is no playwright")
-
-from signed import KEY, SECRET, Raw, presigned_url, send_raw, signed_headers
-from stack import PROFILES, Stack
+from browsers import (HOSTILE_KEY, api, browser, call, cluster, deny, event_id, expect, focused, local, look,
+                      needs_chromium, part, playwright, row_of, terms)
+from signed import SECRET
+from stack import Stack
 from test_local import cluster_body, group_body
 
-expect = sync_api.expect
-CHROMIUM = next(filter(None, map(shutil.which, [os.environ.get("CHROMIUM") or "chromium", "chromium",
-                                                "chromium-browser", "google-chrome"])), None)
 AXE = os.environ.get("AXE_CORE")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="NOT CHECKED: there is no Chromium")
+pytestmark = needs_chromium
 
-api = Raw()
 PORTAL = "portal"
-HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;\n\u202egnp.exe\u200b"
 HOSTILE_SHOWN = "<img src=x onerror=alert(1)>\"'&amp;\\n\\u{202e}gnp.exe\\u{200b}"
-HOSTILE_KEY = ("AKIAHOSTILEEXAMPLE00", "hush")
 FIRST_PAINT_BYTES_MAX = 200_000
 LIVE_MS = 10_000
-
-
-# ---- what is looked at, and with what ----
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    keys = tmp_path_factory.mktemp("keys") / "keys.json"
-    arn = f"arn:aws:sts::123456789012:assumed-role/PcsApiUserRole/{HOSTILE}"
-    identity = {"kind": "assumedRole", "accountId": "123456789012", "principalId": "AROADBQP57FF2AEXAMPLE",
-                "sessionName": HOSTILE, "arn": arn}
-    keys.write_text(json.dumps([{"accessKeyId": HOSTILE_KEY[0], "secretAccessKey": HOSTILE_KEY[1],
-                                 "identity": identity}]))
-    running = Stack("--transition-seconds", "5", "--credentials", str(keys))
-    yield running
-    running.kill()
-
-
-@pytest.fixture(scope="module")
-def playwright():
-    with sync_api.sync_playwright() as running:
-        yield running
-
-
-def launched(playwright, *flags):
-    # Chromium refuses its sandbox to root, as which containers run.
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, *flags])
-
-
-@pytest.fixture(scope="module")
-def browser(playwright):
-    running = launched(playwright)
-    yield running
-    running.close()
-
-
-class Looker:
-    """A browser window that notes what it must not do."""
-
-    def __init__(self, browser, url, **options):
-        self.url, self.faults, self.answers = url, [], []
-        self.context = browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **options})
-        self.context.route("**/*", self.watch)
-        self.context.on("weberror", lambda fault: self.faults.append(f"error: {fault.error}"))
-        self.page = self.context.new_page()
-        self.page.on("console", lambda said: self.faults.append(f"console: {said.text}"))
-        self.page.on("dialog", lambda dialog: (self.faults.append("a dialog"), dialog.dismiss()))
-        self.page.on("response", lambda answer: self.answers.append(answer))
-
-    def watch(self, route):
-        if not route.request.url.startswith(f"{self.url}/"):
-            self.faults.append(f"request: {route.request.url}")
-            return route.abort()
-        return route.fallback()
-
-    def open(self, fragment=""):
-        self.page.goto(f"{self.url}/{fragment}")
-        expect(self.page.locator("#state")).to_have_text("Live")
-        return self.page
-
-
-@pytest.fixture
-def look(browser, local):
-    """Opens windows; all of them must have kept the rules."""
-    opened = []
-
-    def window(url=None, **options):
-        opened.append(Looker(browser, url or local.page, **options))
-        return opened[-1]
-
-    yield window
-    for looker in opened:
-        looker.context.close()
-    assert [fault for looker in opened for fault in looker.faults] == []
-
-
-def call(local, method, target, body=None, key=(KEY, SECRET)):
-    """A signed request whose answer and records are not what the test is about."""
-    data = b"" if body is None else json.dumps(body).encode()
-    headers = {"User-Agent": api.agent, **({"Content-Type": "application/json"} if data else {})}
-    url = local.url + target
-    return send_raw(method, url, data, signed_headers(method, url, data, headers, key=key[0], secret=key[1]))
-
-
-@pytest.fixture
-def cluster(local):
-    local.settle()
-    local.control("reset", {})
-    assert call(local, "POST", "/v1/clusters", cluster_body()).status == 202
-    local.settle()
-    return "/v1/clusters/demo-cluster"
-
-
-def deny(local, cluster):
-    return local.call(api, "POST", f"{cluster}/compute-node-groups", group_body(f"{PROFILES}AWSPCS-administrator"),
-                      expect=403)
-
-
-def event_id(local, answer):
-    """As the table says it, found by API Gateway's request id."""
-    found = {row["eventId"] for row in local.trail.rows().values() if row.get("requestID") == answer.request_id}
-    [event] = found
-    return event
-
-
-def row_of(page, event):
-    return page.locator(f"#calls tr[data-event='{event}']")
-
-
-def part(page, title):
-    return page.locator("#told section", has=page.get_by_role("heading", name=title, exact=True))
-
-
-def terms(section):
-    """Terms and values of a section, in order."""
-    return list(zip(section.locator("dt").all_text_contents(), section.locator("dd").all_text_contents()))
-
-
-def focused(page):
-    return page.evaluate("[document.activeElement.id, document.activeElement.textContent]")
 
 
 # ---- loading ----
@@ -461,152 +330,3 @@ def test_axe_finds_nothing(look, local, cluster, scheme, width):
     found = page.evaluate("tags => axe.run(document, { runOnly: tags })", tags)
     assert len(found["passes"]) > 20, "it looked"
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
-
-
-# ---- other people's pages ----
-
-FOREIGN_PAGE = """<!doctype html><title>Somebody else's</title><body></body>"""
-ATTACK = """async ({urls, presigned, cluster}) => {
-  const told = [];
-  const attempt = async (what, make) => {
-    try { told.push([what, await make()]); } catch (fault) { told.push([what, null]); }
-  };
-  const read = async (url, options) => (await fetch(url, options)).text();
-  const types = ["text/plain", "application/x-www-form-urlencoded"];
-  for (const port of ["pcs", "iam"]) {
-    for (const order of ["reset", "clear-calls", "advance", "clear-faults"]) {
-      for (const type of types) {
-        await attempt(`${port} ${order}`, () => read(`${urls[port]}/_control/${order}`, {method: "POST", mode: "no-cors",
-          body: '{"seconds": 1}', headers: {"Content-Type": type}}));
-      }
-      await attempt(`${port} ${order} untyped`, () => read(`${urls[port]}/_control/${order}`, {method: "POST",
-        mode: "no-cors", body: new Blob(["{}"])}));
-      await attempt(`${port} ${order} empty`, () => read(`${urls[port]}/_control/${order}`, {method: "POST",
-        mode: "no-cors"}));
-      await attempt(`${port} ${order} asked for`, () => read(`${urls[port]}/_control/${order}`, {method: "POST",
-        body: "{}", headers: {"Content-Type": "application/json"}}));
-      navigator.sendBeacon(`${urls[port]}/_control/${order}`, "{}");
-    }
-  }
-  const write = "Action=DeleteRole&Version=2010-05-08&RoleName=AWSPCS-compute-node&X-Amz-Signature=x";
-  await attempt("iam form", () => read(urls.iam, {method: "POST", mode: "no-cors", body: new URLSearchParams(write)}));
-  await attempt("gateway", () => read(presigned, {method: "POST", mode: "no-cors", body: new Blob([cluster])}));
-  await attempt("gateway as text", () => read(presigned, {method: "POST", mode: "no-cors", body: cluster}));
-  const target = {"X-Amz-Target": "DynamoDB_20120810.DeleteTable", "Content-Type": "application/x-amz-json-1.0",
-    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
-    "X-Amz-Date": "20261120T090000Z"};
-  await attempt("dynamodb", () => read(urls.dynamodb, {method: "POST", body: '{"TableName": "pcs-api-audit"}',
-    headers: target}));
-  for (const [port, url] of Object.entries(urls)) {
-    for (const path of ["/", "/_control/calls", "/_control/state", "/api/events", "/v1/clusters"]) {
-      await attempt(`read ${port}${path}`, () => read(url + path));
-      await attempt(`read ${port}${path} unasked`, () => read(url + path, {mode: "no-cors"}));
-    }
-  }
-  const shown = element => new Promise(resolve => {
-    element.onload = element.onerror = resolve;
-    document.body.append(element);
-    setTimeout(resolve, 10_000);
-  });
-  for (const query of [`/?${write}`, "/_control/reset"]) {
-    await shown(Object.assign(document.createElement("img"), {src: urls.iam + query}));
-    await shown(Object.assign(document.createElement("script"), {src: urls.iam + query}));
-    await shown(Object.assign(document.createElement("iframe"), {src: urls.iam + query}));
-  }
-  const sent = async (action, fields) => {
-    const frame = Object.assign(document.createElement("iframe"), {name: `frame${Math.random()}`});
-    document.body.append(frame);
-    const form = Object.assign(document.createElement("form"), {action, method: "POST", target: frame.name,
-      enctype: "text/plain"});
-    for (const [name, value] of fields) {
-      form.append(Object.assign(document.createElement("input"), {name, value}));
-    }
-    document.body.append(form);
-    const loaded = new Promise(resolve => { frame.onload = resolve; setTimeout(resolve, 10_000); });
-    form.submit();
-    await loaded;
-  };
-  await sent(`${urls.pcs}/_control/reset`, [['{"a": "', '"}']]);
-  await sent(`${urls.iam}/_control/reset`, [['{"a": "', '"}']]);
-  await sent(`${urls.iam}/?${write}`, [["a", "b"]]);
-  return told;
-}"""
-
-
-class Elsewhere(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(FOREIGN_PAGE.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def elsewhere():
-    """Where another page comes from."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def rebound(playwright):
-    """A browser for whose resolver attacker.example is 127.0.0.1, as its owner can make it."""
-    running = launched(playwright, "--host-resolver-rules=MAP attacker.example 127.0.0.1")
-    yield running
-    running.close()
-
-
-def kept(local):
-    """What no page may change."""
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    headers = signed_headers("POST", f"{local.iam}/", GET_ROLE, form, service="iam")
-    answer = send_raw("POST", f"{local.iam}/", GET_ROLE, headers)
-    assert answer.status == 200, answer.body
-    calls = [call for call in local.control("calls")["calls"] if call["action"] != "ListClusters"]
-    state = local.control("state")
-    return calls, state["accounts"], sorted(local.trail.keys())
-
-
-GET_ROLE = b"Action=GetRole&Version=2010-05-08&RoleName=AWSPCS-compute-node"
-
-
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:{}", "http://localhost:{}", "http://attacker.example:{}"])
-def test_a_page_from_elsewhere_changes_and_reads_nothing(rebound, elsewhere, local, cluster, origin):
-    before = kept(local)
-    presigned = presigned_url("POST", f"{local.url}/v1/clusters")
-    body = json.dumps({**cluster_body(), "clusterName": "made-by-a-page"})
-    page = rebound.new_page()
-    page.goto(origin.format(elsewhere))
-    urls = {"gateway": local.url, "pcs": local.pcs, "iam": local.iam, "dynamodb": local.dynamodb, "page": local.page}
-    told = page.evaluate(ATTACK, {"urls": urls, "presigned": presigned, "cluster": body})
-    page.close()
-    assert len(told) > 50 and [one for one in told if one[1]] == []
-    assert kept(local) == before
-
-
-FETCHED = """async ([path, body]) => {
-  const answer = await fetch(path, body ? {method: "POST", body, headers: {"Content-Type": "application/json"}} : {});
-  return [answer.status, await answer.text()];
-}"""
-
-
-def test_a_page_whose_name_was_pointed_here_reads_nothing(rebound, local, cluster):
-    """To the browser it is same-origin with each port."""
-    before = kept(local)
-    for url in (local.url, local.pcs, local.iam, local.dynamodb, local.page):
-        page = rebound.new_page()
-        origin = f"http://attacker.example:{url.rpartition(':')[2]}"
-        answer = page.goto(f"{origin}/_control/calls")
-        assert answer.status == 403 and "--allow-host" in answer.text()
-        for path, order in [("/", None), ("/_control/calls", None), ("/_control/state", None), ("/_control/reset", "{}")]:
-            status, text = page.evaluate(FETCHED, [path, order])
-            assert status == 403 and "--allow-host" in text, f"{url}{path}: {status} {text[:300]}"
-        page.close()
-    assert kept(local) == before
