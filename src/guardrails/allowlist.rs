@@ -172,15 +172,16 @@ fn can_be_a_policy(pattern: &str) -> bool {
 
 /// Whether a path with a name at its end can be like the pattern: no part of one is empty, and the name is not too long.
 fn can_be_a_path(pattern: &str) -> bool {
-    // One pass over the bytes: the start of the function waits for this.
+    // One pass over the bytes, and a table for what each is: the start of the function waits for this.
     let mut end = 0;
     let mut before = 0;
     for byte in pattern.bytes() {
-        match byte {
-            b'/' if before == b'/' => return false,
-            b'/' | b'*' | b'?' => end = 0,
-            _ if is_name_byte(byte) => end += 1,
-            _ => return false,
+        if is_name_byte(byte) {
+            end += 1;
+        } else if !matches!(byte, b'/' | b'*' | b'?') || (byte == b'/' && before == b'/') {
+            return false;
+        } else {
+            end = 0;
         }
         before = byte;
     }
@@ -257,8 +258,26 @@ pub fn reaches_nothing(arn: &str, partition: &str, account_id: &str) -> Option<S
 
 /// `[\w+=,.@-]`, ASCII.
 fn is_name_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-')
+    NAME_BYTES.get(usize::from(byte)).is_some_and(|is_one| *is_one)
 }
+
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = u8::MAX;
+    while byte > 0 {
+        let is_one =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-');
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a byte is below 256, and the compiler runs this"
+        )]
+        {
+            table[byte as usize] = is_one;
+        }
+        byte -= 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -73,17 +73,6 @@ def is_accepted(check, said, status, content):
     return bool(sentences) and all(any(re.match(rule, sentence) for rule in rules) for sentence in sentences)
 
 
-@pytest.fixture
-def url():
-    """Of an API with nothing between it and its emulators: thousands of calls are made."""
-    ports = [option for name in ("", "pcs-", "iam-", "dynamodb-", "page-") for option in (f"--{name}port", "0")]
-    process = subprocess.Popen([os.environ["PCS_LOCAL_BIN"], *ports, "--transition-seconds", "0"], text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    yield json.loads(process.stdout.readline().removeprefix("READY "))["gateway"]
-    process.kill()
-    process.wait()
-
-
 def test_no_request_gets_an_answer_that_the_contract_does_not_have(url, tmp_path):
     report = tmp_path / "report.ndjson"
     run(url, report)

@@ -51,12 +51,12 @@ def is_valid(text):
 
 @pytest.mark.skipif(not documents(), reason="JSONTestSuite was not fetched (scripts/test does)")
 @pytest.mark.parametrize("around", ["", "member"], ids=["whole body", "member"])
-def test_every_document_is_read_as_json_says_it(empty, around):
+def test_every_document_is_read_as_json_says_it(url, around):
     wrong = []
     for document in documents():
         text = document["input"]
         body = f'{{"clusterName": {text}}}' if around else text
-        answer = api.send("POST", empty.url + "/v1/clusters", body.encode("utf-8", "surrogatepass"), JSON)
+        answer = api.send("POST", url + "/v1/clusters", body.encode("utf-8", "surrogatepass"), JSON)
         said = answer.json["message"]
         told = any(fault in said for fault in NOT_JSON)
         # Empty bodies, and characters that are none in UTF-8, have sentences of their own.
@@ -68,9 +68,9 @@ def test_every_document_is_read_as_json_says_it(empty, around):
 
 
 @pytest.fixture(scope="module")
-def tagged(local):
+def tagged(url):
     """ARN of a cluster to tag."""
-    answer = api.send("POST", local.url + "/v1/clusters", json.dumps(CLUSTER).encode(), JSON)
+    answer = api.send("POST", url + "/v1/clusters", json.dumps(CLUSTER).encode(), JSON)
     assert answer.status == 202, answer.body
     return answer.json["cluster"]["arn"]
 
@@ -85,29 +85,29 @@ def is_text(string):
 
 
 @pytest.mark.skipif(not strings(), reason="the naughty strings were not fetched (scripts/test does)")
-def test_a_naughty_tag_comes_back_as_it_was_sent_and_can_be_removed(local, tagged):
+def test_a_naughty_tag_comes_back_as_it_was_sent_and_can_be_removed(url, tagged):
     arn = urllib.parse.quote(tagged, safe="")
-    url = f"{local.url}/v1/tags?resourceArn={arn}"
+    tags = f"{url}/v1/tags?resourceArn={arn}"
     kept = 0
     for string in filter(is_text, strings()):
         for key, value in ((string, "value"), ("key", string)):
-            answer = api.send("POST", url, json.dumps({"tags": {key: value}}).encode(), JSON)
+            answer = api.send("POST", tags, json.dumps({"tags": {key: value}}).encode(), JSON)
             fits = 0 < len(key) <= TAG_KEY_LENGTH_MAX and len(value) <= TAG_VALUE_LENGTH_MAX
             assert answer.status in ({204, 400} if fits else {400}), (key, value, answer.body)
             if answer.status == 400:
                 continue
             kept += 1
-            assert api.send("GET", url).json["tags"].get(key) == value
+            assert api.send("GET", tags).json["tags"].get(key) == value
             # Twice, so that no key can be read as a list of several.
             keys = "".join(f"&tagKeys={urllib.parse.quote(key, safe='')}" for _ in range(2))
-            answer = api.send("DELETE", url + keys)
+            answer = api.send("DELETE", tags + keys)
             assert answer.status == 204, (key, answer.body)
-            assert key not in api.send("GET", url).json["tags"]
+            assert key not in api.send("GET", tags).json["tags"]
     assert kept > 500
 
 
 @pytest.mark.skipif(not strings(), reason="the naughty strings were not fetched (scripts/test does)")
-def test_naughty_names_and_questions_are_refused_with_a_sentence(local):
+def test_naughty_names_and_questions_are_refused_with_a_sentence(url):
     for string in strings():
         sent = urllib.parse.quote(string, safe="", errors="surrogatepass")
         calls = [
@@ -122,7 +122,7 @@ def test_naughty_names_and_questions_are_refused_with_a_sentence(local):
         ]
         for method, target, body in calls:
             body = b"" if body is None else json.dumps(body).encode()
-            answer = api.send(method, local.url + target, body, JSON if body else {})
+            answer = api.send(method, url + target, body, JSON if body else {})
             assert answer.status in REFUSALS | {200}, (target, string, answer.status, answer.body)
             if answer.status != 200:
                 assert answer.json["message"], answer.body
