@@ -5,9 +5,11 @@
 //! (`digest.rs`) no longer fits. One chain for all environments would make every write wait for every other.
 //!
 //! A write that was not acknowledged may or may not have left its row. Its number is used up, and the next row says
-//! so (`unacknowledged`), so that a row missing for this reason is told from one that was taken away. A write that is
-//! still under way is not acknowledged either: a process that serves many calls at once can be killed after a later
-//! row is in the table and before an earlier one is.
+//! so (`unacknowledged`), so that a row missing for this reason is told from one that was taken away.
+//!
+//! A process that serves many calls at once can be killed after a later row is in the table and before an earlier one
+//! is. So each row also says which others are being written beside it (`underWay`). That excuses a missing row only
+//! where nothing came after: of the newest row of a chain. Whatever is told later than a row replaces what it says.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -42,12 +44,14 @@ pub struct Chain {
 struct End {
     seq: u64,
     hash: String,
-    /// Under way, failed or given up, and not yet declared by a row that the table has.
+    /// Neither acknowledged nor failed yet.
+    under_way: BTreeSet<u64>,
+    /// Failed or given up, and not yet declared by a row that the table has.
     unacknowledged: BTreeSet<u64>,
 }
 
-/// A row's place in the chain. Until [`Link::acknowledge`] the row counts as unacknowledged, as it does for good when
-/// the write failed, timed out or panicked.
+/// A row's place in the chain. Dropped without [`Link::acknowledge`], the row counts as unacknowledged: that is what
+/// a write that failed, timed out or panicked leaves.
 #[derive(Debug)]
 pub struct Link<'a> {
     chain: &'a Chain,
@@ -63,12 +67,14 @@ impl Chain {
             end: Mutex::new(End {
                 seq: 0,
                 hash: FIRST.to_owned(),
+                under_way: BTreeSet::new(),
                 unacknowledged: BTreeSet::new(),
             }),
         }
     }
 
-    /// Makes the row the chain's next: adds `chainId`, `chainSeq`, `previousHash`, `unacknowledged` and `rowHash`.
+    /// Makes the row the chain's next: adds `chainId`, `chainSeq`, `previousHash`, `unacknowledged`, `underWay` and
+    /// `rowHash`.
     pub fn link(&self, row: &mut Item) -> Link<'_> {
         let mut end = self.end();
         end.seq += 1;
@@ -82,15 +88,18 @@ impl Chain {
         set("chainId", AttributeValue::S(self.id.clone()));
         set("chainSeq", AttributeValue::N(end.seq.to_string()));
         set("previousHash", AttributeValue::S(end.hash.clone()));
-        if !declared.is_empty() {
-            let numbers = declared.iter().map(|seq| AttributeValue::N(seq.to_string()));
-            set("unacknowledged", AttributeValue::L(numbers.collect()));
+        for (name, numbers) in [("unacknowledged", &declared), ("underWay", &end.under_way)] {
+            if !numbers.is_empty() {
+                let numbers = numbers.iter().take(UNACKNOWLEDGED_MAX);
+                let numbers = numbers.map(|seq| AttributeValue::N(seq.to_string()));
+                set(name, AttributeValue::L(numbers.collect()));
+            }
         }
         let hash = row_hash(row);
         row.insert("rowHash".to_owned(), AttributeValue::S(hash.clone()));
         end.hash = hash;
         let seq = end.seq;
-        end.unacknowledged.insert(seq);
+        end.under_way.insert(seq);
         Link {
             chain: self,
             seq,
@@ -115,12 +124,10 @@ impl Link<'_> {
 impl Drop for Link<'_> {
     fn drop(&mut self) {
         let mut end = self.chain.end();
+        end.under_way.remove(&self.seq);
         if self.acknowledged {
-            end.unacknowledged.remove(&self.seq);
             end.unacknowledged.retain(|seq| !self.declared.contains(seq));
         } else {
-            // A row that was there before this write failed may have declared it as under way; that stays true, and
-            // saying it once more costs little.
             end.unacknowledged.insert(self.seq);
         }
     }
@@ -214,7 +221,15 @@ mod tests {
     const NONE: [&str; 0] = [];
 
     fn declared(row: &Item) -> Vec<String> {
-        let numbers = row.get("unacknowledged").map(|list| list.as_l().unwrap());
+        numbers(row, "unacknowledged")
+    }
+
+    fn under_way(row: &Item) -> Vec<String> {
+        numbers(row, "underWay")
+    }
+
+    fn numbers(row: &Item, name: &str) -> Vec<String> {
+        let numbers = row.get(name).map(|list| list.as_l().unwrap());
         let numbers = numbers.into_iter().flatten();
         numbers.map(|seq| seq.as_n().unwrap().clone()).collect()
     }
@@ -276,23 +291,29 @@ mod tests {
     }
 
     #[test]
-    fn a_row_declares_those_that_are_under_way_beside_it() {
+    fn a_row_says_which_others_are_under_way_until_they_are_there() {
         let chain = Chain::begin();
         let mut rows: [Item; 4] = Default::default();
         let [first, second, third, fourth] = &mut rows;
         let slow = chain.link(first);
-        // Killed here, with the second row in the table and the first one not, nothing must look taken away.
         chain.link(second).acknowledge();
         chain.link(third).acknowledge();
         slow.acknowledge();
         chain.link(fourth).acknowledge();
-        assert_eq!(declared(second), ["1"]);
-        assert_eq!(declared(third), NONE, "a row that the table has said so");
-        assert_eq!(declared(fourth), NONE);
+        assert_eq!(
+            (under_way(second), under_way(third)),
+            (vec!["1".to_owned()], vec!["1".to_owned()])
+        );
+        assert_eq!(under_way(fourth), NONE, "what is there is not excused any more");
+        assert!(
+            [second, third, fourth]
+                .into_iter()
+                .all(|row| declared(row).is_empty())
+        );
     }
 
     #[test]
-    fn a_row_that_fails_after_it_was_declared_is_declared_again() {
+    fn a_row_that_was_under_way_and_fails_is_declared() {
         let chain = Chain::begin();
         let mut rows: [Item; 3] = Default::default();
         let [first, second, third] = &mut rows;
@@ -301,8 +322,12 @@ mod tests {
         drop(slow);
         chain.link(third).acknowledge();
         assert_eq!(
-            (declared(second), declared(third)),
-            (vec!["1".to_owned()], vec!["1".to_owned()])
+            (under_way(second), declared(second)),
+            (vec!["1".to_owned()], Vec::new())
+        );
+        assert_eq!(
+            (under_way(third), declared(third)),
+            (Vec::new(), vec!["1".to_owned()])
         );
     }
 }

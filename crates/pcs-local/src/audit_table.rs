@@ -32,13 +32,14 @@ pub enum Place {
 }
 
 /// Creates the table unless it is there, and finishes one that a kill has left without its time to live. Lists before
-/// it asks: what is not there, or is there already, is no fault and leaves no line in anybody's log.
-pub async fn create(client: &Client, table: &str, place: &Place) -> Result<(), String> {
+/// it asks: what is not there, or is there already, is no fault and leaves no line in anybody's log. Returns whether it
+/// was there.
+pub async fn create(client: &Client, table: &str, place: &Place) -> Result<bool, String> {
     let fault = |doing: &str, error: Fault| place.told(table, doing, &error);
-    if is_there(client, table)
+    let was_there = is_there(client, table)
         .await
-        .map_err(|e| fault("listing tables", e))?
-    {
+        .map_err(|e| fault("listing tables", e))?;
+    if was_there {
         let described = client.describe_table().table_name(table).send().await;
         let described = described.map_err(|e| fault("describing it", (&e).into()))?;
         let keys = described
@@ -67,7 +68,8 @@ pub async fn create(client: &Client, table: &str, place: &Place) -> Result<(), S
     }
     time_to_live(client, table)
         .await
-        .map_err(|e| fault("setting its time to live", e))
+        .map_err(|e| fault("setting its time to live", e))?;
+    Ok(was_there)
 }
 
 async fn is_there(client: &Client, table: &str) -> Result<bool, Fault> {

@@ -214,7 +214,8 @@ impl Stack {
         };
         let variables = variables(&options, &endpoints);
         let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
-        audit_table::create(&dynamodb_client(&config), &config.audit.table, &place(&options))
+        let table = &config.audit.table;
+        let has_a_past = audit_table::create(&dynamodb_client(&config), table, &place(&options))
             .await
             .map_err(StartError::Table)?;
 
@@ -233,7 +234,6 @@ impl Stack {
             .map_err(StartError::Emulator)?;
         let shell = Arc::new(shell);
         if let Some(every) = options.sweep_every {
-            let has_a_past = options.data_dir.is_some();
             let until_stopped = until(stop_sweeps.subscribe());
             sweeps.spawn(schedule::run(
                 Arc::clone(&shell),

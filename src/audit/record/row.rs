@@ -367,7 +367,7 @@ pub(in crate::audit) fn unknown(mut received: Item) -> Item {
         received.insert(name.to_owned(), text(value));
     }
     // They are in the opening row; and its place in the chain is its own.
-    for name in ["requestParameters", "truncated", "unacknowledged"] {
+    for name in ["requestParameters", "truncated", "unacknowledged", "underWay"] {
         received.remove(name);
     }
     received

@@ -1,6 +1,9 @@
 //! Chains: every number is there once, and every row names the hash of the one before.
 
-use std::{collections::HashMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
 
 use pcs_api::audit::chain::FIRST;
 
@@ -97,6 +100,9 @@ impl<F: FnMut(Finding)> Verifier<F> {
             .range((row.chain, *missing.start())..=(row.chain, *missing.end()))
             .filter(|((_, number), by)| *by > number)
             .map(|((_, number), _)| *number)
+            .chain(self.under_way_at_the_end(row.chain, &missing))
+            .collect::<BTreeSet<u64>>()
+            .into_iter()
             .collect();
         self.summary.declared = self.summary.declared.saturating_add(declared.len() as u64);
         let undeclared = count(&missing).saturating_sub(declared.len() as u64);
@@ -115,6 +121,13 @@ impl<F: FnMut(Finding)> Verifier<F> {
                 self.find_missing(before, row, &stretch);
             }
         }
+    }
+
+    /// Numbers that were being written when the process of the chain ended.
+    fn under_way_at_the_end(&self, chain: u32, missing: &RangeInclusive<u64>) -> impl Iterator<Item = u64> {
+        let newest = self.newest_of.get(&chain);
+        let under_way = newest.into_iter().flat_map(|(_, numbers)| numbers);
+        under_way.copied().filter(|number| missing.contains(number))
     }
 
     fn find_missing(&mut self, before: Option<&Kept>, row: &Kept, stretch: &RangeInclusive<u64>) {

@@ -82,6 +82,8 @@ pub struct Verifier<F> {
     chains: Chains,
     /// What rows say of others of their chain: (chain, number) and the highest number that says so.
     declared: BTreeMap<(u32, u64), u64>,
+    /// Of each chain: its highest number so far, and what that row says is under way.
+    newest_of: HashMap<u32, (u64, Vec<u64>)>,
     digests: BTreeMap<i32, Digest>,
     /// Time of the newest row, in seconds since the epoch.
     newest: Option<i64>,
@@ -129,6 +131,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
             rows: Vec::new(),
             chains: Chains::default(),
             declared: BTreeMap::new(),
+            newest_of: HashMap::new(),
             digests: BTreeMap::new(),
             newest: None,
             first_hour: None,
@@ -164,9 +167,7 @@ impl<F: FnMut(Finding)> Verifier<F> {
         };
         let changed = self.check_hash(row, &keys, &place);
         let chain = self.chains.number(place.chain);
-        if !changed {
-            self.note_declared(row, chain, place.seq);
-        }
+        self.note_declared(row, chain, place.seq, changed);
         let kept = keep(row, &keys, &place, chain, changed);
         self.note_times(&kept);
         if kept.stage == kept::Stage::Received && kept::text(row, "eventName") == Some("Sweep") {
@@ -227,7 +228,16 @@ impl<F: FnMut(Finding)> Verifier<F> {
         true
     }
 
-    fn note_declared(&mut self, row: &Item, chain: u32, seq: u64) {
+    /// What a changed row says counts for nothing.
+    fn note_declared(&mut self, row: &Item, chain: u32, seq: u64, changed: bool) {
+        let newest = self.newest_of.entry(chain).or_default();
+        if seq > newest.0 {
+            let under_way = row.get("underWay").filter(|_| !changed);
+            *newest = (seq, under_way.into_iter().flat_map(kept::numbers).collect());
+        }
+        if changed {
+            return;
+        }
         for number in row.get("unacknowledged").into_iter().flat_map(kept::numbers) {
             let highest = self.declared.entry((chain, number)).or_default();
             *highest = seq.max(*highest);

@@ -281,6 +281,37 @@ fn newest_hours_without_digest_are_named_when_overdue() {
     assert_eq!(kinds(7), [Kind::MissingHour]);
 }
 
+/// What a row says is being written beside it excuses nothing once its chain has gone on.
+#[test]
+fn a_row_that_was_under_way_once_and_is_there_no_more_is_missed() {
+    for (excusing, kinds) in [(3, vec![Kind::MissingRow]), (i64::MAX, vec![])] {
+        let trail = build(move |rows| {
+            let queue = rows.iter().find(|row| is_of(row, "DeleteQueue")).unwrap();
+            let chain_id = text(queue, "chainId").to_owned();
+            let of_chain = |row: &&mut Item| text(row, "chainId") == chain_id;
+            let last = rows
+                .iter_mut()
+                .filter(of_chain)
+                .map(|row| number(row, "chainSeq"))
+                .max()
+                .unwrap();
+            assert!(last > 3, "{last}");
+            for row in rows.iter_mut().filter(of_chain) {
+                let seq = number(row, "chainSeq");
+                if seq == 2 {
+                    row.insert("lost".to_owned(), AttributeValue::Bool(true));
+                }
+                if seq == excusing.min(last) {
+                    let list = vec![AttributeValue::N("2".to_owned())];
+                    row.insert("underWay".to_owned(), AttributeValue::L(list));
+                }
+            }
+        });
+        let (findings, _) = trail.verify();
+        assert_eq!(trail.kinds(), kinds, "{findings:?}");
+    }
+}
+
 /// A write whose answer was lost may have left no row; a later row of the chain says so, and no other can.
 #[test]
 fn a_row_that_was_never_acknowledged_is_counted_and_one_that_was_is_missed() {

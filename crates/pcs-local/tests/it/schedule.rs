@@ -35,7 +35,8 @@ async fn sweeps(stack: &Stack) -> usize {
 #[tokio::test]
 async fn a_folder_with_a_past_is_swept_at_every_start() {
     let folder = Folder::new("sessions");
-    for session in 1..=3 {
+    // The first has nothing behind it.
+    for session in 0..=2 {
         let stack = start(&folder).await;
         let answer = client::call(&stack.gateway, "GET", "/v1/clusters", None).await;
         assert_eq!(answer.unwrap().status, 200);
