@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 // One thread: an execution environment handles one call at a time, and a second thread costs start time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = match Config::read(variables::of_this_process) {
+    let config = match Config::read(variables::of_this_process()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

@@ -41,15 +41,16 @@ pub const LAMBDA: [&str; 5] = [
     "AWS_USE_FIPS_ENDPOINT",
 ];
 
-/// A variable of this process. Bytes that are no text come as U+FFFD, so that whoever checks the value refuses it by
-/// name; as a variable that is not set it would pass for its default.
-pub fn of_this_process(name: &str) -> Option<String> {
-    let value = std::env::var_os(name)?;
-    Some(
-        value
-            .into_string()
-            .unwrap_or_else(|value| value.to_string_lossy().into_owned()),
-    )
+/// The variables of this process, taken once: the C library looks for each by going through all of them, and that was a
+/// quarter of the start. Bytes that are no text come as U+FFFD, so that whoever checks the value refuses it by name; as a
+/// variable that is not set it would pass for its default.
+pub fn of_this_process() -> impl Fn(&str) -> Option<String> {
+    let all: Vec<_> = std::env::vars_os().collect();
+    move |name| {
+        let (_, value) = all.iter().find(|(other, _)| other == name)?;
+        let text = value.to_str().map(str::to_owned);
+        Some(text.unwrap_or_else(|| value.to_string_lossy().into_owned()))
+    }
 }
 
 /// What to tell a person whose variable looks like one of the API's and is none.
