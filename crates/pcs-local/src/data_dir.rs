@@ -8,7 +8,7 @@ use std::{
 use dynoxide::Database;
 use local_program::{Damage, Folder};
 
-use crate::stack::StartError;
+use crate::start_error::StartError;
 
 /// Opens it for this process alone.
 pub(crate) fn open(path: &Path) -> Result<Folder, StartError> {

@@ -23,3 +23,4 @@ pub mod seed;
 mod server;
 pub mod sigv4;
 pub mod stack;
+pub mod start_error;

@@ -6,8 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error,
-    fmt, io,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -16,12 +15,8 @@ use std::{
 
 use dynoxide::Database;
 use local_http::{Hosts, Limits, Server};
-use local_program::{Damage, Folder};
-use pcs_api::{
-    config::{Config, ConfigError},
-    gateway::Gateway,
-    guardrails::allowlist,
-};
+use local_program::Folder;
+use pcs_api::{config::Config, gateway::Gateway, guardrails::allowlist};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
@@ -32,6 +27,7 @@ use crate::{
     page::{Page, PagePort},
     proxy_event::Api,
     schedule, seed, server,
+    start_error::StartError,
 };
 
 /// AWS's documentation account and the deployment constants that events carry.
@@ -111,51 +107,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Why the stack did not start.
-#[derive(Debug)]
-pub enum StartError {
-    Config(ConfigError),
-    Port {
-        flag: &'static str,
-        address: SocketAddr,
-        error: io::Error,
-    },
-    /// Two flags with the same port.
-    Ports([&'static str; 2], u16),
-    DataDir(Damage),
-    Credentials {
-        path: PathBuf,
-        error: String,
-    },
-    Emulator(String),
-    Table(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Config(error) => write!(f, "{error}"),
-            StartError::Port { flag, address, error } => {
-                let host = address.ip().to_string();
-                f.write_str(&local_program::listen_fault(flag, &host, address.port(), error))
-            }
-            StartError::Ports([one, other], port) => {
-                write!(
-                    f,
-                    "{one} and {other} are both {port}; give each a port of its own"
-                )
-            }
-            StartError::DataDir(damage) => write!(f, "--data-dir: {damage}"),
-            StartError::Credentials { path, error } => {
-                write!(f, "--credentials `{}`: {error}", path.display())
-            }
-            StartError::Emulator(error) | StartError::Table(error) => f.write_str(error),
-        }
-    }
-}
-
-impl Error for StartError {}
 
 /// Everything that runs, until it is dropped.
 pub struct Stack {

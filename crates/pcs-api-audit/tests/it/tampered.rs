@@ -302,8 +302,8 @@ fn a_row_that_was_under_way_once_and_is_there_no_more_is_missed() {
                     row.insert("lost".to_owned(), AttributeValue::Bool(true));
                 }
                 if seq == excusing.min(last) {
-                    let list = vec![AttributeValue::N("2".to_owned())];
-                    row.insert("underWay".to_owned(), AttributeValue::L(list));
+                    let numbers = vec![AttributeValue::N("2".to_owned())];
+                    row.insert("underWay".to_owned(), AttributeValue::L(numbers));
                 }
             }
         });
