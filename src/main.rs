@@ -19,7 +19,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 // One thread: an execution environment handles one call at a time, and a second thread costs start time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = match Config::read(variables::of_this_process()) {
+    let variable = variables::of_this_process();
+    let read = Config::read(&variable);
+    let config = match read.and_then(|config| variables::check_lambda(&variable).map(|()| config)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

@@ -1,5 +1,6 @@
 //! The names of all variables, in one place: what the function reads, and what `cargo local` lets a person set.
 
+use super::{ConfigError, values};
 use crate::validate;
 
 /// The API's own.
@@ -50,6 +51,40 @@ pub fn of_this_process() -> impl Fn(&str) -> Option<String> {
         let (_, value) = all.iter().find(|(other, _)| other == name)?;
         let text = value.to_str().map(str::to_owned);
         Some(text.unwrap_or_else(|| value.to_string_lossy().into_owned()))
+    }
+}
+
+/// What the runtime's library reads, which ends with a panic where it is missing or wrong.
+pub fn check_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    /// Name, what it must be, and whether a value is that.
+    type Check<'a> = (&'a str, &'a str, &'a dyn Fn(&str) -> bool);
+
+    let is_address = |text: &str| values::is_endpoint(&format!("http://{text}"));
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_size = |text: &str| text.parse().is_ok_and(|size: i32| size > 0);
+    let checks: [Check; 4] = [
+        (
+            "AWS_LAMBDA_RUNTIME_API",
+            "HOST:PORT of Lambda's runtime",
+            &is_address,
+        ),
+        ("AWS_LAMBDA_FUNCTION_NAME", "the function's name", &is_name),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "the function's version", &is_name),
+        (
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "a number of megabytes",
+            &is_size,
+        ),
+    ];
+    let faults = checks.into_iter().filter_map(|(name, what, is_good)| {
+        let is_good = variable(name).is_some_and(|text| is_good(&text));
+        (!is_good).then(|| format!("{name} must be {what}; Lambda sets it"))
+    });
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigError(faults))
     }
 }
 

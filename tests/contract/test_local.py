@@ -7,6 +7,8 @@ tests below say what callers want.
 
 import contextlib
 import json
+import sqlite3
+import subprocess
 import urllib.parse
 import uuid
 
@@ -14,7 +16,9 @@ import boto3
 import pytest
 
 from signed import JSON, KEY, SECRET, Curl, Raw, Requests, curl_fault, send_raw, signed_headers
-from stack import PROFILE, PROFILES, Stack, until
+from stack import PROFILE, PROFILES, Stack, program, until
+
+ANY_PORTS = [option for name in ("", "pcs-", "iam-", "dynamodb-", "page-") for option in (f"--{name}port", "0")]
 
 CLIENTS = [
     pytest.param(Requests(), id="requests"),
@@ -364,6 +368,36 @@ def test_state_survives_a_kill(tmp_path):
         assert (read["arn"], read["createdAt"]) == (made["arn"], made["createdAt"])
         until(status(local, api, "/v1/clusters/demo-cluster", "cluster"), "ACTIVE")
         assert rows.items() <= local.trail.rows().items()
+
+
+def cut_table(folder, parts):
+    """The audit table as a start leaves it that is killed while it makes it: without the last of its parts."""
+    with contextlib.closing(sqlite3.connect(folder / "dynamodb" / "tables.sqlite")) as database:
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'pcs-api-audit%'")
+        names = [name for name, in names]
+        assert len(names) == 5, "a table and its four indexes"
+        for name in names[-parts:]:
+            database.execute(f'DROP TABLE "{name}"')
+        database.commit()
+
+
+@pytest.mark.parametrize("parts", [1, 4, 5])
+def test_a_table_that_a_kill_left_half_made_is_made_again(tmp_path, parts):
+    with running(tmp_path):
+        pass
+    cut_table(tmp_path, parts)
+    with running(tmp_path) as local:
+        local.call(api, "GET", "/v1/clusters", expect=200)
+
+
+def test_a_table_with_rows_and_a_lost_index_is_refused(tmp_path):
+    with running(tmp_path) as local:
+        local.call(api, "GET", "/v1/clusters", expect=200)
+    cut_table(tmp_path, 1)
+    done = subprocess.run([*program(), *ANY_PORTS, "--data-dir", str(tmp_path)], capture_output=True, text=True,
+                          timeout=600, check=False)
+    assert done.returncode == 2 and "READY" not in done.stdout
+    assert "tables.sqlite" in done.stderr and "good copy" in done.stderr, done.stderr
 
 
 def test_without_the_audit_table_nothing_happens():

@@ -363,6 +363,34 @@ async fn a_variable_that_is_not_utf_8_is_refused_by_name() {
     }
 }
 
+/// What the runtime's library would panic at.
+#[tokio::test]
+async fn without_lambda_around_it_the_start_says_what_is_missing() {
+    let world = World::start().await;
+    let output = tokio::process::Command::new(binary())
+        .env_clear()
+        .envs(world.stack.variables())
+        .env("AWS_LAMBDA_RUNTIME_API", "a b")
+        .env("AWS_LAMBDA_FUNCTION_NAME", "pcs-api")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "x")
+        .output()
+        .await
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), message.lines().count()),
+        (Some(2), 1),
+        "{message}"
+    );
+    for name in [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ] {
+        assert!(message.contains(&format!("{name} must be ")), "{name}: {message}");
+    }
+}
+
 /// A panic is caught, answered and recorded, so the deployed binary has to be able to unwind: its unwinder is linked in,
 /// and what cannot unwind aborts. The one panic to be had from outside is that of a message nobody can be given.
 #[tokio::test]

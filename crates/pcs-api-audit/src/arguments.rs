@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use jiff::Timestamp;
 use pcs_api::{audit::question, operations::Operation};
-use pcs_api_audit::time::{ago, hour, time};
+use pcs_api_audit::{
+    connect::url,
+    time::{ago, hour, time},
+};
 
 /// Below the help of every command.
 const STATUS: &str = "\
@@ -188,16 +191,4 @@ fn operation(text: &str) -> Result<String, String> {
 
 fn event_id(text: &str) -> Result<String, String> {
     checked(Operation::GetAuditEvent, "eventId", &text.to_ascii_uppercase())
-}
-
-/// The SDK would say of another only that it could not be built.
-fn url(text: &str) -> Result<String, String> {
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
-    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
-    if host.is_empty() || text.contains(|char: char| char.is_whitespace() || char.is_control()) {
-        return Err("must be a URL like http://127.0.0.1:3003".to_owned());
-    }
-    Ok(text.to_owned())
 }

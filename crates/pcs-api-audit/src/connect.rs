@@ -1,7 +1,7 @@
 //! A client of the table's DynamoDB, with the credentials that every AWS tool would find, and what to change where it
 //! cannot be read.
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 
 use crate::{
@@ -46,6 +46,8 @@ impl Access {
         // TLS by ring, as in the function; the default client would bring another library.
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).http_client(pcs_api::aws::http_client());
+        // Asked for it, the loader panics at a value of the environment's or the profile's that it does not know.
+        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(attempts()?));
         if let Some(region) = self.region {
             loader = loader.region(Region::new(region));
         }
@@ -57,6 +59,7 @@ impl Access {
             let message = "no Region is known: give --region, or set AWS_REGION or a profile with one";
             Failure::Input(message.to_owned())
         })?;
+        check_region(&region)?;
         let mut builder = aws_sdk_dynamodb::config::Builder::from(&config);
         let endpoint = self
             .endpoint_url
@@ -160,10 +163,54 @@ fn check_variables() -> Result<(), Failure> {
         let is_read = name == TABLE_VARIABLE || name.starts_with("AWS_");
         (is_read && value.to_str().is_none()).then_some(name)
     });
-    match odd {
-        Some(name) => Err(Failure::Input(format!(
+    if let Some(name) = odd {
+        return Err(Failure::Input(format!(
             "{name} is not UTF-8; set it anew, or unset it"
-        ))),
-        None => Ok(()),
+        )));
     }
+    for name in ENDPOINT_VARIABLES {
+        if let Some(value) = variable(name) {
+            url(&value).map_err(|must| Failure::Input(format!("{name} {must}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The SDK would say of another only that it could not be built.
+pub fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
+    if host.is_empty() || text.contains(|char: char| char.is_whitespace() || char.is_control()) {
+        return Err("must be a URL like http://127.0.0.1:3003".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// How often the SDK tries: AWS's own variable, checked.
+fn attempts() -> Result<u32, Failure> {
+    const NAME: &str = "AWS_MAX_ATTEMPTS";
+    let Some(text) = variable(NAME) else { return Ok(3) };
+    let attempts = text.parse().ok().filter(|attempts| *attempts > 0);
+    attempts.ok_or_else(|| {
+        Failure::Input(format!(
+            "{NAME} must be a number from 1 on; change it, or unset it"
+        ))
+    })
+}
+
+/// Another one becomes a host name that cannot be written.
+fn check_region(region: &str) -> Result<(), Failure> {
+    let is_one = !region.is_empty()
+        && region
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_one {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "`{}` is no Region; change --region, AWS_REGION or the profile",
+        region.escape_debug()
+    )))
 }

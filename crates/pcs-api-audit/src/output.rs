@@ -1,6 +1,7 @@
 //! Where results go: standard output, or a file that appears whole or not at all.
 
 use std::{
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -10,6 +11,8 @@ use tempfile::NamedTempFile;
 /// Lines to somewhere.
 pub enum Output {
     Stdout(BufWriter<io::Stdout>),
+    /// A device or a pipe: it is written to, for it cannot be replaced without taking it from everybody else.
+    Device(BufWriter<File>),
     File {
         file: BufWriter<NamedTempFile>,
         target: PathBuf,
@@ -22,6 +25,10 @@ impl Output {
         let Some(target) = target else {
             return Ok(Output::Stdout(BufWriter::new(io::stdout())));
         };
+        if std::fs::metadata(target).is_ok_and(|there| !there.is_file()) {
+            let device = OpenOptions::new().write(true).open(target)?;
+            return Ok(Output::Device(BufWriter::new(device)));
+        }
         let folder = target
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
@@ -35,6 +42,7 @@ impl Output {
     pub fn line(&mut self, line: &str) -> io::Result<()> {
         let writer: &mut dyn Write = match self {
             Output::Stdout(stdout) => stdout,
+            Output::Device(device) => device,
             Output::File { file, .. } => file,
         };
         writer.write_all(line.as_bytes())?;
@@ -45,6 +53,7 @@ impl Output {
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Output::Stdout(stdout) => stdout.flush(),
+            Output::Device(device) => device.flush(),
             Output::File { file, .. } => file.flush(),
         }
     }
@@ -52,7 +61,7 @@ impl Output {
     pub fn end(mut self) -> io::Result<()> {
         self.flush()?;
         match self {
-            Output::Stdout(_) => Ok(()),
+            Output::Stdout(_) | Output::Device(_) => Ok(()),
             Output::File { file, target } => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.as_file().sync_all()?;
@@ -66,6 +75,22 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_to_and_stays_one() {
+        use std::os::unix::fs::FileTypeExt;
+        let target = Path::new("/dev/null");
+        // Who may make files there would replace it; whoever may not must not be told so.
+        let link = tempfile::tempdir().unwrap();
+        let link = link.path().join("null");
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let mut output = Output::open(Some(&link)).unwrap();
+        output.line("{}").unwrap();
+        output.end().unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(std::fs::metadata(target).unwrap().file_type().is_char_device());
+    }
 
     #[test]
     fn a_file_appears_whole_or_not_at_all() {

@@ -4,12 +4,13 @@ use std::{error::Error, path::PathBuf};
 
 use aws_sdk_dynamodb::{
     Client,
-    config::http::HttpResponse,
+    config::{http::HttpResponse, retry::RetryConfig},
     error::{BuildError, ProvideErrorMetadata, SdkError},
     operation::create_table::{CreateTableError, builders::CreateTableFluentBuilder},
     types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-        ProjectionType, ScalarAttributeType, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
+        AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType, TableDescription, TimeToLiveSpecification,
+        TimeToLiveStatus,
     },
 };
 
@@ -36,7 +37,7 @@ pub enum Place {
 /// was there.
 pub async fn create(client: &Client, table: &str, place: &Place) -> Result<bool, String> {
     let fault = |doing: &str, error: Fault| place.told(table, doing, &error);
-    let was_there = is_there(client, table)
+    let mut was_there = is_there(client, table)
         .await
         .map_err(|e| fault("listing tables", e))?;
     if was_there {
@@ -53,23 +54,85 @@ pub async fn create(client: &Client, table: &str, place: &Place) -> Result<bool,
                 KEYS.join(" and ")
             ));
         }
-    } else {
-        let request =
-            definition(client, table).map_err(|e| fault("describing it", Fault::Other(e.to_string())))?;
-        match request.send().await {
-            Ok(_) => {}
-            // Somebody was faster.
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(CreateTableError::is_resource_in_use_exception) => {}
-            Err(error) => return Err(fault("creating it", (&error).into())),
+        if matches!(place, Place::Here(_))
+            && is_half_made(client, table)
+                .await
+                .map_err(|e| fault("reading it", e))?
+        {
+            take_back(client, table)
+                .await
+                .map_err(|e| fault("making it again", e))?;
+            was_there = false;
         }
+    }
+    if !was_there {
+        make(client, table, place)
+            .await
+            .map_err(|e| fault("creating it", e))?;
     }
     time_to_live(client, table)
         .await
         .map_err(|e| fault("setting its time to live", e))?;
     Ok(was_there)
+}
+
+/// A second attempt would be told that the table is there, and hide why the first one failed.
+async fn make(client: &Client, table: &str, place: &Place) -> Result<(), Fault> {
+    let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
+    let request = definition(client, table).map_err(|error| Fault::Other(error.to_string()))?;
+    let Err(error) = request.customize().config_override(once).send().await else {
+        return Ok(());
+    };
+    if matches!(place, Place::Here(_)) {
+        // What is half made would pass for a table at the next start; that start looks, too.
+        let _ = take_back(client, table).await;
+    } else if error
+        .as_service_error()
+        .is_some_and(CreateTableError::is_resource_in_use_exception)
+    {
+        // Somebody was faster.
+        return Ok(());
+    }
+    Err(Fault::from(&error))
+}
+
+/// Whether a start that was cut off, or ran out of room, left a part of the table: the one inside makes a table and its
+/// indexes one after the other. A part without rows can be made again; beside rows it is damage.
+async fn is_half_made(client: &Client, table: &str) -> Result<bool, Fault> {
+    const GONE: &str = "no such table";
+    let is_gone = |fault: &Fault| fault.words().contains(GONE);
+    let scan = client.scan().table_name(table).limit(1).send().await;
+    let has_rows = match scan {
+        Ok(page) => !page.items().is_empty(),
+        Err(error) => {
+            let fault = Fault::from(&error);
+            return if is_gone(&fault) { Ok(true) } else { Err(fault) };
+        }
+    };
+    for index in INDEXES {
+        let query = client
+            .query()
+            .table_name(table)
+            .index_name(index)
+            .key_condition_expression("#key = :none")
+            .expression_attribute_names("#key", index)
+            .expression_attribute_values(":none", AttributeValue::S("-".to_owned()))
+            .limit(1);
+        if let Err(error) = query.send().await {
+            let fault = Fault::from(&error);
+            return if is_gone(&fault) && !has_rows {
+                Ok(true)
+            } else {
+                Err(fault)
+            };
+        }
+    }
+    Ok(false)
+}
+
+async fn take_back(client: &Client, table: &str) -> Result<(), Fault> {
+    let deleted = client.delete_table().table_name(table).send().await;
+    deleted.map(|_| ()).map_err(|error| Fault::from(&error))
 }
 
 async fn is_there(client: &Client, table: &str) -> Result<bool, Fault> {

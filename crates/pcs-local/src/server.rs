@@ -169,15 +169,13 @@ impl Service for ApiPort {
     }
 }
 
-/// Whether any web page could have sent this: the example keys are known to everybody, and a signed URL needs no header
-/// that a browser would ask for first. Where a body says that it is JSON, the browser does ask.
+/// Whether any web page could have sent this: the example keys are known to everybody, and a signed URL, however it
+/// is written, needs no header that a browser would ask for first. Where a body says that it is JSON, the browser does
+/// ask.
 fn is_simple(request: &Request<Bytes>) -> bool {
-    let is_signed_url = !request.headers().contains_key(header::AUTHORIZATION)
-        && request
-            .uri()
-            .query()
-            .is_some_and(|query| query.contains("X-Amz-Signature="));
-    is_signed_url && request.method() == Method::POST && local_http::is_simple(request)
+    let is_signed_in_a_header = request.headers().contains_key(header::AUTHORIZATION);
+    let has_query = request.uri().query().is_some();
+    !is_signed_in_a_header && has_query && request.method() == Method::POST && local_http::is_simple(request)
 }
 
 /// API Gateway's own answer.

@@ -242,6 +242,40 @@ async fn what_is_not_utf8_is_named() {
     assert!(told.contains("invalid UTF-8"), "{told}");
 }
 
+/// What the SDK's loader would panic at, and what its client would say in words of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_in_a_variable_is_one_sentence_that_names_it() {
+    for (variable, value) in [
+        ("AWS_MAX_ATTEMPTS", "x"),
+        ("AWS_MAX_ATTEMPTS", "0"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "!!"),
+        ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_REGION", "!!"),
+    ] {
+        let mut command = program(None, &["query", "--table", TABLE]);
+        command.env("AWS_REGION", "us-east-1").env(variable, value);
+        let (status, told) = ended(command).await;
+        assert_eq!(
+            (status, told.trim_end().lines().count()),
+            (Some(2), 1),
+            "{variable}={value}: {told}"
+        );
+        assert!(told.contains(variable), "{variable}={value}: {told}");
+    }
+    // Read by nobody.
+    let mut command = program(
+        None,
+        &["query", "--table", TABLE, "--endpoint-url", "http://127.0.0.1:9"],
+    );
+    command
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_RETRY_MODE", "x")
+        .env("AWS_MAX_ATTEMPTS", "1");
+    let (status, told) = ended(command).await;
+    assert_eq!(status, Some(2), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+}
+
 /// The exit status is in every help.
 #[tokio::test(flavor = "multi_thread")]
 async fn help_says_what_the_status_means() {
