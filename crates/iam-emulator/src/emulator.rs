@@ -1,6 +1,6 @@
 //! The account behind a request: authentication, faults, the call log, the answer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use jiff::Timestamp;
+use local_http::Recent;
 use local_program::Damage;
 
 use crate::action::Action;
@@ -25,9 +26,6 @@ use crate::state::Account;
 use crate::store::Store;
 use crate::validate;
 use crate::xml::Xml;
-
-/// How many calls are kept; older ones are forgotten.
-const CALLS_MAX: usize = 10_000;
 
 /// How an account is set up.
 #[derive(Clone, Debug)]
@@ -125,7 +123,7 @@ struct Shared {
     store: Option<Store>,
     account: Account,
     faults: Faults,
-    calls: VecDeque<ReceivedCall>,
+    calls: Recent<ReceivedCall>,
 }
 
 impl Emulator {
@@ -147,7 +145,7 @@ impl Emulator {
             store,
             account,
             faults: Faults::default(),
-            calls: VecDeque::new(),
+            calls: Recent::default(),
         };
         Ok(Self {
             shared: Arc::new(Mutex::new(shared)),
@@ -241,14 +239,12 @@ impl Emulator {
             Reply::Response(response) | Reply::Delay(_, response) => Some(response.status()),
             Reply::Drop => None,
         };
-        if shared.calls.len() >= CALLS_MAX {
-            shared.calls.pop_front();
-        }
-        shared.calls.push_back(ReceivedCall {
+        let call = ReceivedCall {
             action,
             params: query.into_params(),
             status,
-        });
+        };
+        shared.calls.push(call, request.body().len());
         reply
     }
 

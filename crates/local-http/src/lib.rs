@@ -9,6 +9,7 @@ mod body;
 mod guard;
 mod hosts;
 mod meter;
+mod recent;
 mod room;
 mod server;
 mod stop;
@@ -21,6 +22,7 @@ use http::{Request, Response, StatusCode, request::Parts};
 
 pub use guard::is_simple;
 pub use hosts::Hosts;
+pub use recent::Recent;
 pub use server::{Limits, Server};
 pub use stop::{asked_to_stop, reachable};
 

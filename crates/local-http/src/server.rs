@@ -65,6 +65,8 @@ pub struct Server {
     hosts: Hosts,
     limits: Limits,
     connections: usize,
+    /// Shared by the ports of the program.
+    bodies: body::Room,
 }
 
 impl Default for Server {
@@ -81,6 +83,7 @@ impl Server {
             hosts: Hosts::default(),
             limits: Limits::default(),
             connections: room::share(ports),
+            bodies: body::Room::default(),
         }
     }
 
@@ -176,6 +179,7 @@ impl Connection {
         } = self;
         let port = Port {
             hosts: server.hosts,
+            bodies: server.bodies,
             meter: Arc::clone(&meter),
             peer,
             service,
@@ -211,6 +215,7 @@ impl Connection {
 /// What a connection's requests meet.
 struct Port<S> {
     hosts: Hosts,
+    bodies: body::Room,
     meter: Arc<Meter>,
     peer: SocketAddr,
     service: S,
@@ -232,11 +237,11 @@ impl<S: Service> Port<S> {
             return Some(self.service.refuse(&refusal, Some(head)));
         }
         let most = self.service.body_bytes_max(&head);
-        match body::read(body, most, &head.headers).await {
+        match body::read(body, most, &head.headers, &self.bodies).await {
             Ok(body) => {
                 self.meter.enter(Phase::Working);
                 self.service
-                    .answer(Request::from_parts(head, body), self.peer)
+                    .answer(Request::from_parts(head, body.bytes.clone()), self.peer)
                     .await
             }
             Err(body::Unread::TooLarge) => Some(self.service.refuse(&Refusal::TooLarge { most }, Some(head))),

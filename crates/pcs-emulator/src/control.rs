@@ -18,8 +18,10 @@ use crate::faults::{Effect, Fault};
 
 /// Every path that is the control plane's starts with this.
 pub(crate) const PREFIX: &str = "/_control/";
-/// Larger bodies are refused. A snapshot may be large: it holds every account and Region.
-pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Where a snapshot is put.
+pub(crate) const STATE: &str = "/_control/state";
+/// A snapshot may be large: it holds every account and Region.
+pub(crate) const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const ROUTES: &str =
     "POST advance, fault, clear-faults, clear-calls, fail, suspend, reset; GET calls, state; PUT state";

@@ -1,6 +1,6 @@
 //! The request path: from an HTTP request to its answer, on one screen, and what is shared between calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use local_http::{Refusal, Server};
+use local_http::{Recent, Refusal, Server};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
@@ -27,9 +27,6 @@ use crate::store::Store;
 use crate::wire::{self, Caller, Reply};
 use crate::{control, lifecycle, tokens};
 
-/// How many received calls are remembered; older ones are forgotten.
-const CALLS_MAX: usize = 10_000;
-
 /// A PCS in memory. Clones share one state.
 #[derive(Clone)]
 pub struct Emulator {
@@ -46,7 +43,7 @@ struct Inner {
 
 struct Shared {
     world: World,
-    calls: VecDeque<ReceivedCall>,
+    calls: Recent<ReceivedCall>,
     faults: Vec<Fault>,
     closed_regions: BTreeMap<String, ClosedRegion>,
 }
@@ -79,7 +76,7 @@ impl Emulator {
         let record = options.record.as_deref().map(Record::open).transpose()?;
         let shared = Shared {
             world,
-            calls: VecDeque::new(),
+            calls: Recent::default(),
             faults: Vec::new(),
             closed_regions: options.closed_regions.clone(),
         };
@@ -167,7 +164,8 @@ impl Emulator {
         server.serve(self, listener, shutdown).await
     }
 
-    /// Every PCS call since the start or the last [`clear_calls`](Self::clear_calls); the last 10,000.
+    /// Every PCS call since the start or the last [`clear_calls`](Self::clear_calls); the last 10,000, and of large
+    /// ones the last 32 MiB.
     pub fn calls(&self) -> Vec<ReceivedCall> {
         self.lock().calls.iter().cloned().collect()
     }
@@ -208,7 +206,7 @@ impl Emulator {
         let mut shared = self.lock();
         *shared = Shared {
             world: World::new(),
-            calls: VecDeque::new(),
+            calls: Recent::default(),
             faults: Vec::new(),
             closed_regions: self.inner.options.closed_regions.clone(),
         };
@@ -449,18 +447,16 @@ fn remember(
     body: Option<Map<String, Value>>,
     reply: &Reply,
 ) {
-    if shared.calls.len() >= CALLS_MAX {
-        shared.calls.pop_front();
-    }
     let caller = caller.unwrap_or_else(Caller::unknown);
-    shared.calls.push_back(ReceivedCall {
+    let call = ReceivedCall {
         action: wire::target(request.headers()).unwrap_or_default().to_owned(),
         access_key_id: caller.access_key_id,
         region: caller.region,
         account: caller.account,
         body: body.map_or(Value::Null, Value::Object),
         status: reply.response().map(Response::status),
-    });
+    };
+    shared.calls.push(call, request.body().len());
 }
 
 fn check_options(options: &Options) -> Result<(), StartError> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use local_http::{Refusal, Service};
 
 use crate::control;
@@ -13,8 +13,8 @@ use crate::wire::{BODY_BYTES_MAX, Reply};
 
 impl Service for Emulator {
     fn body_bytes_max(&self, head: &Parts) -> usize {
-        if head.uri.path().starts_with(control::PREFIX) {
-            control::BODY_BYTES_MAX
+        if head.method == Method::PUT && head.uri.path() == control::STATE {
+            control::STATE_BYTES_MAX
         } else {
             BODY_BYTES_MAX
         }
