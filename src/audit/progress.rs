@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{aws::Clients, error::Error};
 
-const PARTITION: &str = "SWEEP";
+pub const PARTITION: &str = "SWEEP";
 const CLAIMS: &str = "CLAIM";
 /// No function runs for so long (`Timeout` in template.yaml); who claimed before and left no progress is dead.
 const CLAIM_HOLDS: SignedDuration = SignedDuration::from_secs(60);

@@ -15,6 +15,7 @@ pub mod environment;
 pub mod gateway_response;
 pub mod hello;
 mod page;
+pub mod past;
 pub mod proxy_event;
 pub mod request;
 pub mod resource_policy;

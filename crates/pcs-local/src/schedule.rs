@@ -11,14 +11,29 @@ use crate::server::Shell;
 /// As the template's rule for what the last sweep left.
 const GO_ON_EVERY: Duration = Duration::from_mins(1);
 
+/// Whoever starts the program, to look at what is there or to make a call, comes first.
+const CATCH_UP_AFTER: Duration = Duration::from_secs(2);
+
 /// Makes the function sweep every `every`, until `shutdown`, and go on in between.
 ///
-/// With a trail that an earlier process left, it sweeps at once: processes that never live for `every` would else leave
-/// their calls open and their hours without a digest.
-pub async fn run(shell: Arc<Shell>, every: Duration, has_a_past: bool, shutdown: impl Future<Output = ()>) {
+/// With a trail that an earlier process left, it sweeps at the start, after `past`: processes that never live for `every`
+/// would else leave their calls open and their hours without a digest.
+pub async fn run(
+    shell: Arc<Shell>,
+    every: Duration,
+    past: Option<impl Future<Output = Result<(), String>>>,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut shutdown = pin!(shutdown);
-    if has_a_past {
-        catch_up(&shell).await;
+    if let Some(past) = past {
+        tokio::select! {
+            () = tokio::time::sleep(CATCH_UP_AFTER) => {}
+            () = &mut shutdown => return,
+        }
+        match past.await {
+            Ok(()) => catch_up(&shell).await,
+            Err(error) => tracing::error!(error, "the trail of before is not swept"),
+        }
     }
     let mut times = tokio::time::interval_at(Instant::now() + every, every);
     let mut in_between = tokio::time::interval_at(Instant::now() + GO_ON_EVERY, GO_ON_EVERY);

@@ -25,6 +25,7 @@ use crate::{
     data_dir,
     dynamodb::Dynamodb,
     page::{Page, PagePort},
+    past,
     proxy_event::Api,
     schedule, seed, server,
     start_error::StartError,
@@ -165,10 +166,13 @@ impl Stack {
         };
         let variables = variables(&options, &endpoints);
         let config = Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
-        let table = &config.audit.table;
-        let has_a_past = audit_table::create(&dynamodb_client(&config), table, &place(&options))
+        let tables = dynamodb_client(&config);
+        let was_there = audit_table::create(&tables, &config.audit.table, &place(&options))
             .await
             .map_err(StartError::Table)?;
+        let config_of_before = Arc::new(config.clone());
+        let past = (was_there && options.data_dir.is_some())
+            .then(|| Box::pin(async move { past::begin(&tables, &config_of_before).await }));
 
         let (page_listener, page) = listen(&options, "--page-port", options.page_port).await?;
         let page_port = PagePort(Arc::new(looker(&config, &pcs, &pcs_emulator)));
@@ -186,12 +190,7 @@ impl Stack {
         let shell = Arc::new(shell);
         if let Some(every) = options.sweep_every {
             let until_stopped = until(stop_sweeps.subscribe());
-            sweeps.spawn(schedule::run(
-                Arc::clone(&shell),
-                every,
-                has_a_past,
-                until_stopped,
-            ));
+            sweeps.spawn(schedule::run(Arc::clone(&shell), every, past, until_stopped));
         }
         let serving = server.serve(server::ApiPort(shell), listener, until(stopped));
         servers.spawn(async move { report("the gateway", serving.await) });

@@ -18,7 +18,10 @@ use aws_credential_types::Credentials;
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::{audit::chain::Item, config::Config, gateway::Gateway};
 use pcs_api_audit::verify::{Rules, Verifier};
-use pcs_local::stack::{Options, Stack};
+use pcs_local::{
+    past,
+    stack::{Options, Stack},
+};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::Instant};
 
@@ -278,12 +281,12 @@ async fn a_kill_under_load_loses_nothing_and_leaves_a_whole_trail() {
         for client in clients {
             client.await.unwrap();
         }
-        is_whole(&folder.copy(), &acknowledged, cluster_arn).await;
+        is_whole(&folder.copy(), &acknowledged, cluster_arn, number == 1).await;
     }
 }
 
 /// Starts on what the killed process left, and looks at once and after hours.
-async fn is_whole(folder: &Folder, acknowledged: &Acknowledged, cluster_arn: &str) {
+async fn is_whole(folder: &Folder, acknowledged: &Acknowledged, cluster_arn: &str, after_days: bool) {
     let stack = Stack::start(Options {
         data_dir: Some(folder.0.clone()),
         transition: Duration::ZERO,
@@ -297,9 +300,19 @@ async fn is_whole(folder: &Folder, acknowledged: &Acknowledged, cluster_arn: &st
     let rows = items(&stack).await;
     nothing_is_lost(&stack, acknowledged, &rows, cluster_arn).await;
     verify(&rows, Timestamp::now());
-    let gateway = Gateway::new(Config::read(|name| stack.variables().get(name).cloned()).unwrap());
+    let config = Config::read(|name| stack.variables().get(name).cloned()).unwrap();
+    past::begin(&tables(&stack), &Arc::new(config.clone()))
+        .await
+        .unwrap();
+    let gateway = Gateway::new(config);
     let restarted = Timestamp::now();
-    for minutes in [0, 20, 80, 140, 600, 660] {
+    // The first process had no sweep.
+    let minutes: &[i64] = if after_days {
+        &[4_320, 4_380]
+    } else {
+        &[0, 20, 80, 140, 600, 660]
+    };
+    for minutes in minutes.iter().copied() {
         let now = restarted + SignedDuration::from_mins(minutes);
         let deadline = Instant::now() + Duration::from_mins(1);
         gateway.sweep("sweep", now, deadline).await.unwrap();
@@ -356,6 +369,16 @@ fn verify(rows: &[Item], now: Timestamp) {
 
 /// All rows of the audit table.
 pub async fn items(stack: &Stack) -> Vec<Item> {
+    let scan = tables(stack)
+        .scan()
+        .table_name(&stack.variables()["PCS_API_AUDIT_TABLE"])
+        .consistent_read(true)
+        .limit(500);
+    let items = scan.into_paginator().items().send().collect::<Vec<_>>().await;
+    items.into_iter().map(Result::unwrap).collect()
+}
+
+fn tables(stack: &Stack) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -363,11 +386,5 @@ pub async fn items(stack: &Stack) -> Vec<Item> {
         .http_client(pcs_api::aws::http_client())
         .endpoint_url(&stack.dynamodb)
         .build();
-    let scan = aws_sdk_dynamodb::Client::from_conf(config)
-        .scan()
-        .table_name(&stack.variables()["PCS_API_AUDIT_TABLE"])
-        .consistent_read(true)
-        .limit(500);
-    let items = scan.into_paginator().items().send().collect::<Vec<_>>().await;
-    items.into_iter().map(Result::unwrap).collect()
+    aws_sdk_dynamodb::Client::from_conf(config)
 }
