@@ -1,13 +1,13 @@
 //! Digests: one for every hour, each naming the one before, signed where a key is known.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
     chain::{FIRST, Item},
     digest::{ChainEnd, SIGNING_ALGORITHM},
 };
 
 use super::{
-    CAN_BE_CLOSED, CATCHES_UP_IN, DIGEST_DUE, Finding, Kind, Verifier,
+    CAN_BE_CLOSED, CATCHES_UP_IN, DIGEST_DUE, Finding, Kind, SWEEPS_PAUSE, Verifier,
     kept::{self, Hash, Kept, Keys, hour_begin, hour_name},
 };
 
@@ -182,13 +182,31 @@ impl<F: FnMut(Finding)> Verifier<F> {
     }
 
     /// Whether sweeps had the time to sum the hour up.
-    fn is_overdue(&self, hour: i32, as_of: i64) -> bool {
+    fn is_overdue(&mut self, hour: i32, as_of: i64) -> bool {
         let begin = hour_begin(hour).as_second();
+        if begin.saturating_add(DIGEST_DUE.as_secs()) >= as_of {
+            return false;
+        }
         let can_be_closed = begin.saturating_add(CAN_BE_CLOSED.as_secs());
-        let due = begin.saturating_add(DIGEST_DUE.as_secs());
-        let first_sweep = self.sweeps.iter().filter(|sweep| **sweep >= can_be_closed).min();
-        let catches_up =
-            first_sweep.is_some_and(|sweep| as_of < sweep.saturating_add(CATCHES_UP_IN.as_secs()));
-        due < as_of && !catches_up
+        let sweeps = self.begun_again(can_be_closed);
+        let catches_up = sweeps.is_some_and(|begun| as_of < begun.saturating_add(CATCHES_UP_IN.as_secs()));
+        if catches_up {
+            let now = Timestamp::from_second(as_of).unwrap_or_default();
+            let hours = (now.as_second() - begin) / SignedDuration::from_hours(1).as_secs();
+            self.summary.awaited = u64::try_from(hours).unwrap_or_default();
+        }
+        !catches_up
+    }
+
+    /// When the first sweep from then on began, or the first after the last while in which none did: a laptop is off now and
+    /// then, and a deployment's sweeps never are.
+    fn begun_again(&mut self, from: i64) -> Option<i64> {
+        self.sweeps.sort_unstable();
+        let first = self.sweeps.partition_point(|sweep| *sweep < from);
+        let sweeps = self.sweeps.get(first..).unwrap_or_default();
+        let pause = SWEEPS_PAUSE.as_secs();
+        let is_pause = |(before, after): &(&i64, &i64)| *after - *before > pause;
+        let again = sweeps.iter().zip(sweeps.iter().skip(1)).rfind(is_pause);
+        again.map(|(_, after)| *after).or(sweeps.first().copied())
     }
 }

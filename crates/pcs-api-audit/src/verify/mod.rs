@@ -53,6 +53,8 @@ const CALL_TIME: SignedDuration = SignedDuration::from_mins(15);
 const DIGEST_DUE: SignedDuration = SignedDuration::from_hours(6);
 /// A sweep can close an hour's records so long after the hour began.
 const CAN_BE_CLOSED: SignedDuration = SignedDuration::from_mins(75);
+/// Sweeps come every hour where the product runs all the time; two may fail.
+const SWEEPS_PAUSE: SignedDuration = SignedDuration::from_hours(4);
 /// Where none ran for a while, as on a laptop that was off, the next one has this time to catch up.
 const CATCHES_UP_IN: SignedDuration = SignedDuration::from_hours(1);
 /// Attribute of the row that holds the key of page tokens (`audit/cursor.rs`); no export has it.

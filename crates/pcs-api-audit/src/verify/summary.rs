@@ -35,6 +35,8 @@ pub struct Summary {
     pub declared: u64,
     /// Missing rows that may have been written while the table was read.
     pub undecided: u64,
+    /// Hours that have no digest, because sweeps began again less than an hour ago.
+    pub awaited: u64,
     /// A key was given, and no digest is there yet that it signed or had to sign.
     pub key_unused: bool,
     /// Rows that an export holds without their secret: known by their hash only.
@@ -132,6 +134,14 @@ impl Summary {
             format!(
                 "{} missing that may have been written while the table was read: check again",
                 rows(self.undecided)
+            ),
+        );
+        note(
+            self.awaited,
+            format!(
+                "the newest {} no digest yet: sweeps began again less than an hour ago after a while without any; \
+                 check again, for until then nothing shows whether something is missing there",
+                many(self.awaited, "hour has", "hours have")
             ),
         );
         note(

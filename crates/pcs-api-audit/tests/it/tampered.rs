@@ -281,6 +281,57 @@ fn newest_hours_without_digest_are_named_when_overdue() {
     assert_eq!(kinds(7), [Kind::MissingHour]);
 }
 
+/// After hours in which no sweep ran, as on a laptop that was off, the next one has an hour to sum them up, and what is
+/// not shown until then is said.
+#[test]
+fn sweeps_that_begin_again_have_an_hour_to_catch_up() {
+    let last = TRAIL.verify().1.digested.unwrap().1;
+    let end = format!("{last}:00:00Z").parse::<jiff::Timestamp>().unwrap() + SignedDuration::from_hours(1);
+    let begun = end + SignedDuration::from_hours(30);
+    let mut rows = TRAIL.rows.clone();
+    rows.push(sweep_begun(begun));
+    let checked = |minutes| {
+        let rules = Rules {
+            as_of: Some(begun + SignedDuration::from_mins(minutes)),
+            ..TRAIL.rules()
+        };
+        let (findings, summary) = verify(&rows, rules);
+        let kinds: Vec<Kind> = findings.iter().map(|finding| finding.kind).collect();
+        (kinds, summary.awaited)
+    };
+    assert_eq!(checked(5), (vec![], 30));
+    assert_eq!(checked(65), (vec![Kind::MissingHour], 0));
+}
+
+/// The first row of a sweep at that time, of an environment of its own.
+fn sweep_begun(at: jiff::Timestamp) -> Item {
+    let is_one = |row: &&Item| is_of(row, "Sweep") && text(row, "sk") == "0#RECEIVED";
+    let mut row = TRAIL.rows.iter().find(is_one).unwrap().clone();
+    let (time, id) = (format!("{at:.3}"), ulid(at));
+    let shard = text(&row, "byTime").rsplit('#').next().unwrap().to_owned();
+    for (name, value) in [
+        ("pk", format!("E#{id}")),
+        ("at", format!("{time}#{id}")),
+        ("byTime", format!("T#{}#{shard}", at.strftime("%Y-%m-%dT%H"))),
+    ] {
+        row.insert(name.to_owned(), AttributeValue::S(value));
+    }
+    row.remove("unacknowledged");
+    chain::Chain::begin().link(&mut row).acknowledge();
+    row
+}
+
+fn ulid(at: jiff::Timestamp) -> String {
+    let letters = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut number = u128::from(u64::try_from(at.as_millisecond()).unwrap()) << 80;
+    let mut text = [b'0'; 26];
+    for place in text.iter_mut().rev() {
+        *place = letters[usize::try_from(number & 31).unwrap()];
+        number >>= 5;
+    }
+    String::from_utf8(text.into()).unwrap()
+}
+
 /// What a row says is being written beside it excuses nothing once its chain has gone on.
 #[test]
 fn a_row_that_was_under_way_once_and_is_there_no_more_is_missed() {
