@@ -90,9 +90,7 @@ pub fn check_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<(), Con
 
 /// What to tell a person whose variable looks like one of the API's and is none.
 pub fn mistaken(name: &str) -> Option<String> {
-    /// Of the scripts beside the program.
-    const ELSEWHERE: &str = "PCS_API_CACHE";
-    if OWN.contains(&name) || name == ELSEWHERE {
+    if OWN.contains(&name) {
         return None;
     }
     let meant = validate::meant(name, &OWN);

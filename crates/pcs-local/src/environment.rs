@@ -10,6 +10,9 @@ use std::{
 
 use pcs_api::config::variables;
 
+/// Where the scripts beside the program keep what they build; it has a name as if it were the API's.
+const OF_THE_SCRIPTS: &str = "PCS_API_CACHE";
+
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -31,7 +34,7 @@ pub fn pick(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Envir
         if is_ours(&name) {
             let value = value.to_string_lossy().into_owned();
             environment.variables.insert(name.into_owned(), value);
-        } else {
+        } else if name != OF_THE_SCRIPTS {
             environment.mistaken.extend(variables::mistaken(&name));
         }
     }
