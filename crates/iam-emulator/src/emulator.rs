@@ -63,6 +63,8 @@ impl Default for Options {
 pub enum StartError {
     /// Not twelve digits.
     InvalidAccountId(String),
+    /// Not of the form of `aws` or `aws-us-gov`.
+    InvalidPartition(String),
     /// The data folder cannot be used, or what is in it is not this account.
     Data(Damage),
 }
@@ -71,6 +73,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidAccountId(id) => write!(f, "--account-id: `{id}` is not twelve digits"),
+            Self::InvalidPartition(name) => write!(
+                f,
+                "--partition: `{name}` is not a partition; give one such as `aws`, `aws-cn` or `aws-us-gov`"
+            ),
             Self::Data(damage) => write!(f, "{damage}"),
         }
     }
@@ -131,6 +137,9 @@ impl Emulator {
     pub fn new(options: Options) -> Result<Self, StartError> {
         if !validate::is_account_id(&options.account_id) {
             return Err(StartError::InvalidAccountId(options.account_id));
+        }
+        if !validate::is_partition(&options.partition) {
+            return Err(StartError::InvalidPartition(options.partition));
         }
         let store = options.data_dir.as_deref().map(Store::open).transpose();
         let store = store.map_err(StartError::Data)?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -20,7 +21,7 @@ Port 0, the default, is any free one; the line READY {\"iam\":\"http://...\"} te
 
 /// What the command line says.
 struct Arguments {
-    host: String,
+    host: IpAddr,
     port: u16,
     hosts: Hosts,
     seed: Option<PathBuf>,
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 /// `None` when help was asked for.
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments {
-        host: "127.0.0.1".to_owned(),
+        host: Ipv4Addr::LOCALHOST.into(),
         port: 0,
         hosts: Hosts::default(),
         seed: None,
@@ -98,12 +99,11 @@ const FLAGS: [&str; 10] = [
 fn set_text(arguments: &mut Arguments, flag: &str, text: String) -> Result<(), String> {
     let options = &mut arguments.options;
     match flag {
-        "host" => arguments.host = text,
+        "host" => arguments.host = local_program::address(&text)?,
         "port" => arguments.port = number(&text)?,
         "allow-host" => arguments.hosts = arguments.hosts.clone().with([text])?,
         "account-id" => options.account_id = text,
-        "partition" if text == "aws" || text.starts_with("aws-") => options.partition = text,
-        "partition" => return Err(format!("`{text}` is no partition such as `aws` or `aws-us-gov`")),
+        "partition" => options.partition = text,
         "page-size" => {
             options.page_size = number(&text)?;
             if options.page_size == 0 {
@@ -129,16 +129,18 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let emulator = Emulator::new(arguments.options).map_err(|error| error.to_string())?;
     if let Some(path) = &arguments.seed {
         let fault = |error: &dyn Display| format!("--seed `{}`: {error}", path.display());
-        let text = std::fs::read(path).map_err(|error| fault(&error))?;
+        let text = local_program::read(path).map_err(|error| fault(&error))?;
         let seed: Seed = serde_json::from_slice(&text).map_err(|error| fault(&error))?;
         if !emulator.seed_once(seed).map_err(|error| fault(&error))? {
             let note = "iam-emulator: the data folder was seeded before and keeps what it holds; --seed is not read again";
             let _ = writeln!(std::io::stderr(), "{note}");
         }
     }
-    let host = arguments.host.as_str();
-    let fault = |error| local_program::listen_fault("--port", host, arguments.port, &error);
-    let listener = TcpListener::bind((host, arguments.port)).await.map_err(fault)?;
+    let fault =
+        |error| local_program::listen_fault("--port", &arguments.host.to_string(), arguments.port, &error);
+    let listener = TcpListener::bind((arguments.host, arguments.port))
+        .await
+        .map_err(fault)?;
     let address = local_http::reachable(listener.local_addr().map_err(fault)?);
     let url = format!("http://{address}");
     let server = Server::default().hosts(arguments.hosts);

@@ -29,6 +29,13 @@ pub(crate) fn is_account_id(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// `aws`, alone or with words of small letters behind hyphens.
+pub(crate) fn is_partition(name: &str) -> bool {
+    let mut words = name.split('-');
+    words.next() == Some("aws")
+        && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
 /// The ARN of a managed policy, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyArn<'a> {

@@ -1,6 +1,7 @@
 //! What `pcs-local`, `pcs-emulator` and `iam-emulator` have in common as programs: where state is kept, and how a
 //! person is told what is wrong with the start. One sentence on standard error, status 2, never a panic.
 
+mod file;
 mod flag;
 mod folder;
 
@@ -9,7 +10,8 @@ use std::{
     process::ExitCode,
 };
 
-pub use flag::{SECONDS_MAX, listen_fault, seconds};
+pub use file::read;
+pub use flag::{SECONDS_MAX, address, listen_fault, seconds};
 pub use folder::{Damage, Folder};
 
 /// The status of a program that was started wrongly, or where it cannot work.

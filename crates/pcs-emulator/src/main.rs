@@ -1,6 +1,7 @@
 //! The `pcs-emulator` program: flags into options, a listener, one READY line.
 
-use std::collections::BTreeMap;
+mod keys;
+
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -12,9 +13,9 @@ use std::str::FromStr;
 use lexopt::{Arg, Parser};
 use local_http::{Hosts, Server};
 use pcs_emulator::{
-    ClosedRegion, Credentials, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses,
-    InstanceProfiles, ListOrder, Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse,
-    UnknownIds, UnknownNames, UnseenProfiles, UnsetDefaults,
+    ClosedRegion, DeletedIds, EmptySettings, Emulator, GroupNames, HttpStatuses, InstanceProfiles, ListOrder,
+    Options, PluginNames, PluginUpdate, QueueUpdate, ResourceTypes, TokenReuse, UnknownIds, UnknownNames,
+    UnseenProfiles, UnsetDefaults,
 };
 use tokio::net::TcpListener;
 
@@ -124,7 +125,9 @@ fn parse(mut parser: Parser) -> Result<Option<Arguments>, String> {
                 Ok(())
             }
             "port" => typed(&mut parser).map(|port| arguments.port = port),
-            "host" => typed(&mut parser).map(|host| arguments.host = host),
+            "host" => text(&mut parser)
+                .and_then(|host| local_program::address(&host))
+                .map(|host| arguments.host = host),
             "allow-host" => allow(&mut arguments, &mut parser),
             "instance-profile" => profile(&mut parser).map(|arn| profiles.push(arn)),
             _ => set_option(&mut arguments.options, &flag, &mut parser),
@@ -150,15 +153,17 @@ fn set_option(options: &mut Options, flag: &str, parser: &mut Parser) -> Result<
         "account-id" => options.account_id = text(parser)?,
         "account" => {
             let pair = text(parser)?;
-            let is_account = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
             let pair = pair
                 .split_once('=')
                 .filter(|(key, id)| !key.is_empty() && is_account(id));
             let (key, account) = pair.ok_or("it is KEY=ID, and the ID of twelve digits")?;
-            options.accounts.insert(key.to_owned(), account.to_owned());
+            let before = options.accounts.insert(key.to_owned(), account.to_owned());
+            if before.is_some_and(|before| before != account) {
+                return Err(format!("`{key}` has two accounts; give it one"));
+            }
         }
         "record" => options.record = Some(value(parser)?.into()),
-        "verify-signatures" => options.credentials = Some(credentials(value(parser)?)?),
+        "verify-signatures" => options.credentials = Some(keys::read(&PathBuf::from(value(parser)?))?),
         "default-region" => options.default_region = region(&text(parser)?)?,
         "creatable-versions" => {
             let versions = text(parser)?;
@@ -206,15 +211,45 @@ where
 
 fn profile(parser: &mut Parser) -> Result<String, String> {
     let arn = text(parser)?;
-    if arn.starts_with("arn:") && arn.contains(":instance-profile/") {
+    if is_profile(&arn) {
         return Ok(arn);
     }
-    Err(format!("`{arn}` is not the ARN of an instance profile"))
+    Err(format!(
+        "`{arn}` is not the ARN of an instance profile such as arn:aws:iam::123456789012:instance-profile/NAME"
+    ))
 }
 
+fn is_profile(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else {
+        return false;
+    };
+    let name = resource
+        .strip_prefix("instance-profile/")
+        .and_then(|path| path.rsplit('/').next());
+    let is_taken = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+    partition.split('-').next() == Some("aws")
+        && partition.split('-').all(is_word)
+        && is_account(account)
+        && name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_taken))
+}
+
+fn is_account(id: &str) -> bool {
+    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// Words and then a number, as the names of all Regions have it, future ones too.
 fn region(name: &str) -> Result<String, String> {
-    let is_taken = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.contains('-') && name.len() <= 32 && name.bytes().all(is_taken) {
+    let mut parts = name.rsplit('-');
+    let is_number =
+        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let has_number = parts.next().is_some_and(is_number);
+    let words: Vec<&str> = parts.collect();
+    if has_number && words.len() >= 2 && name.len() <= 32 && words.into_iter().all(is_word) {
         return Ok(name.to_owned());
     }
     Err(format!("`{name}` is no name of a Region such as us-east-1"))
@@ -296,15 +331,6 @@ fn unseen_profiles(value: &str) -> Result<UnseenProfiles, String> {
         "fails-later" => UnseenProfiles::FailsLater,
         _ => return Err(format!("`{value}` is not one of its values")),
     })
-}
-
-/// Keys from a file and not from the command line, which everybody on the machine can read.
-fn credentials(path: OsString) -> Result<Credentials, String> {
-    let path = PathBuf::from(path);
-    let fault = |e: String| format!("`{}`: {e}", path.display());
-    let text = std::fs::read(&path).map_err(|e| fault(e.to_string()))?;
-    let keys: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|e| fault(e.to_string()))?;
-    Ok(keys.into_iter().collect())
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {

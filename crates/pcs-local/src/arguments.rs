@@ -12,7 +12,7 @@ use clap::{Parser, error::ErrorKind};
 #[command(name = "pcs-local", version)]
 pub struct Arguments {
     /// Address to listen on; in a container 0.0.0.0
-    #[arg(long, allow_hyphen_values = true, default_value = "127.0.0.1")]
+    #[arg(long, allow_hyphen_values = true, default_value = "127.0.0.1", value_parser = local_program::address)]
     pub host: IpAddr,
     /// Name under which others reach it, such as another container's; repeatable
     #[arg(long = "allow-host", value_name = "NAME")]

@@ -35,13 +35,21 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
     fs::write(&file, "{").unwrap();
     let file = file.to_str().unwrap();
     for (flag, values) in [
-        ("--host", &["", "no.such.host.invalid", "a b", "203.0.113.1"][..]),
+        (
+            "--host",
+            &["", "localhost", "no.such.host.invalid", "a b", "203.0.113.1"][..],
+        ),
         ("--allow-host", &["", "http://x", "a b", "x:1", "x/y"]),
         ("--port", &["", "x", "-1", "65536", "1e3", "3 0"]),
-        ("--seed", &["", "/dev/null/seed.json", file, "/"]),
+        ("--seed", &["", "/dev/null/seed.json", "/dev/zero", file, "/"]),
         ("--data-dir", &["", file, "/proc/none"]),
         ("--account-id", &["", "1234", "12345678901x", "1234567890123"]),
-        ("--partition", &["", "gcp"]),
+        (
+            "--partition",
+            &[
+                "", "gcp", "aws-", "aws-!!", "aws-cn-", "aws--cn", "AWS", "awsx", "aws-CN", "aws cn",
+            ],
+        ),
         ("--page-size", &["", "0", "-1", "x", "99999999999999999999999"]),
         (
             "--propagation-seconds",

@@ -27,9 +27,15 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
     let file = file.to_str().unwrap();
     let seconds = &["", "x", "-1", "NaN", "inf", "1e300", "18446744073709551615"][..];
     let count = &["", "x", "-1", "99999999999999999999999"][..];
-    let (folders, keys) = (["", file, "/proc/none"], ["", "/dev/null/keys.json", file, "/"]);
+    let (folders, keys) = (
+        ["", file, "/proc/none"],
+        ["", "/dev/null/keys.json", "/dev/zero", file, "/"],
+    );
     let mut cases = vec![
-        ("--host", &["", "x", "127.0.0.1:1", "203.0.113.1"][..]),
+        (
+            "--host",
+            &["", "x", "localhost", "127.0.0.1:1", "203.0.113.1"][..],
+        ),
         ("--allow-host", &["", "http://x", "a b", "x:1", "x/y"]),
         ("--port", &["", "x", "-1", "65536"]),
         ("--data-dir", &folders),
@@ -40,11 +46,31 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
         ("--verify-signatures", &keys),
         (
             "--default-region",
-            &["", "mars", "US-EAST-1", "us east-1", "a\nb-1"],
+            &[
+                "",
+                "mars",
+                "US-EAST-1",
+                "us east-1",
+                "a\nb-1",
+                "-",
+                "us-east",
+                "us--1",
+                "us-east-",
+                "us-1",
+            ],
         ),
         (
             "--instance-profile",
-            &["", "x", "arn:aws:iam::123456789012:role/x"],
+            &[
+                "",
+                "x",
+                "arn:aws:iam::123456789012:role/x",
+                "arn::instance-profile/",
+                "arn:aws:iam::123456789012:instance-profile/",
+                "arn:aws:iam::1234:instance-profile/x",
+                "arn:gcp:iam::123456789012:instance-profile/x",
+                "arn:aws:iam:us-east-1:123456789012:instance-profile/x",
+            ],
         ),
         ("--creatable-versions", &["", "x", "25.05,", "25"]),
         ("--regions-not-enabled", &["", "x", "us-east-1,"]),
@@ -85,6 +111,8 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
         assert!(refused(&[flag.as_ref()]).contains(flag));
     }
     assert!(refused(&["argument".as_ref()]).contains("argument"));
+    let told = refused(&["--account", "K=123456789012", "--account", "K=210987654321"].map(OsStr::new));
+    assert!(told.contains("--account: `K` has two accounts"), "{told}");
     fs::remove_file(file).unwrap();
 }
 
