@@ -66,6 +66,12 @@ impl Principal {
     }
 }
 
+/// Whether account, ARN and `caller` (the unique id, with the session's name where there is one) are those of one principal
+/// of this kind: whether a call in its name can be established.
+pub fn can_call(kind: PrincipalKind, account_id: &str, arn: &str, caller: &str) -> bool {
+    is_one(account_id, arn, caller).is_some_and(|(found, _, _)| found == kind)
+}
+
 fn from_identity(identity: &Identity) -> Result<Principal, Error> {
     let (Some(account_id), Some(arn), Some(caller)) = (
         identity.account_id.as_deref(),

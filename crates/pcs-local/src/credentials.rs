@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
+
+mod file;
 
 /// Name of the role that the deployment's resource policy lets in.
 pub const API_USER_ROLE: &str = "PcsApiUserRole";
@@ -153,21 +154,21 @@ impl Credentials {
         credentials
     }
 
-    /// Adds the keys in `path`, a JSON array of `{accessKeyId, secretAccessKey, sessionToken?, identity}`. A key
-    /// that is already known is replaced.
-    pub fn load(&mut self, path: &Path) -> io::Result<()> {
-        self.extend_from_json(&std::fs::read(path)?)
+    /// Adds the keys in `path`, a JSON array of `{accessKeyId, secretAccessKey, sessionToken?, identity}`. The error says
+    /// everything that is wrong with it.
+    pub fn load(&mut self, path: &Path) -> Result<(), String> {
+        let json = local_program::read(path).map_err(|error| error.to_string())?;
+        self.extend_from_json(&json)
     }
 
-    fn extend_from_json(&mut self, json: &[u8]) -> io::Result<()> {
-        let credentials: Vec<Credential> = serde_json::from_slice(json)?;
-        for credential in credentials {
+    fn extend_from_json(&mut self, json: &[u8]) -> Result<(), String> {
+        for credential in file::read(json, self)? {
             self.insert(credential);
         }
         Ok(())
     }
 
-    fn insert(&mut self, credential: Credential) {
+    pub(crate) fn insert(&mut self, credential: Credential) {
         self.0.insert(credential.access_key_id.clone(), credential);
     }
 

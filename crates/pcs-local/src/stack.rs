@@ -132,6 +132,7 @@ impl Stack {
     /// Starts everything and returns when all of it listens.
     pub async fn start(options: Options) -> Result<Stack, StartError> {
         check(&options)?;
+        let credentials = credentials(&options)?;
         let data = options.data_dir.as_deref().map(data_dir::open).transpose()?;
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
@@ -182,7 +183,6 @@ impl Stack {
         servers.spawn(async move { report("the page", serving.await) });
 
         let (listener, gateway) = listen(&options, "--port", options.gateway_port).await?;
-        let credentials = credentials(&options)?;
         let port = listener.local_addr().ok().map(|address| address.port());
         let api = Api { port, ..api(&config) };
         let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
@@ -376,7 +376,7 @@ fn credentials(options: &Options) -> Result<Credentials, StartError> {
     if let Some(path) = &options.credentials {
         credentials.load(path).map_err(|error| StartError::Credentials {
             path: path.clone(),
-            error: error.to_string(),
+            error,
         })?;
     }
     Ok(credentials)

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use serde_json::Value;
 
 use super::super::*;
-use crate::credentials::Identity;
 
 pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -16,21 +15,13 @@ pub fn request(method: &str, target: &str, headers: Vec<(String, String)>, body:
 
 /// One key that anybody may have.
 pub fn key(access_key_id: &str, secret: &str, token: Option<&str>) -> Credentials {
-    let identity: Identity = serde_json::from_value(serde_json::json!({
-        "kind": "user", "accountId": "123456789012", "principalId": "AIDAEXAMPLEEXAMPLE000",
-        "arn": "arn:aws:iam::123456789012:user/test"
-    }))
-    .unwrap();
-    let json = serde_json::json!([{
+    let credential = serde_json::json!({
         "accessKeyId": access_key_id, "secretAccessKey": secret, "sessionToken": token,
-        "identity": {"kind": "user", "accountId": identity.account_id, "principalId": identity.principal_id,
-                     "arn": identity.arn}
-    }]);
-    let path = std::env::temp_dir().join(format!("pcs-local-key-{}.json", uuid::Uuid::new_v4()));
-    std::fs::write(&path, json.to_string()).unwrap();
+        "identity": {"kind": "user", "accountId": "123456789012", "principalId": "AIDAEXAMPLEEXAMPLE000",
+                     "arn": "arn:aws:iam::123456789012:user/test"},
+    });
     let mut credentials = Credentials::built_in("123456789012");
-    credentials.load(&path).unwrap();
-    std::fs::remove_file(path).unwrap();
+    credentials.insert(serde_json::from_value(credential).unwrap());
     credentials
 }
 
