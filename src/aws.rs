@@ -163,18 +163,18 @@ impl Clients {
     }
 
     fn http(&self) -> &SharedHttpClient {
-        self.http.get_or_init(|| client(self.config.trust))
+        self.http.get_or_init(|| trusting(self.config.trust))
     }
 }
 
 /// The connector, with the system's trust store (`SSL_CERT_FILE` is honoured).
 pub fn http_client() -> SharedHttpClient {
-    client(Trust::System)
+    trusting(Trust::System)
 }
 
 /// HTTP/1.1 and, for `https` endpoints only, rustls on ring. The trusted certificates are read when the first call
 /// is made, whatever its endpoint.
-fn client(trust: Trust) -> SharedHttpClient {
+pub fn trusting(trust: Trust) -> SharedHttpClient {
     SharedHttpClient::new(Connections::new(move || pool(trust)))
 }
 

@@ -1,6 +1,7 @@
 //! Every environment variable, parsed and checked once, all mistakes reported at once. Nothing defaults to open:
 //! a missing or wrong value stops the start with a message that names the variable.
 
+pub mod certificates;
 mod regions;
 mod values;
 pub mod variables;
@@ -323,15 +324,11 @@ impl Reader<'_> {
 
     /// AWS's own variable, off where it is not set, as in every SDK.
     fn fips(&mut self) -> bool {
-        const NAME: &str = "AWS_USE_FIPS_ENDPOINT";
-        match (self.variable)(NAME).as_deref() {
-            None | Some("" | "false") => false,
-            Some("true") => true,
-            Some(_) => {
-                self.errors.push(format!("{NAME} must be `true` or `false`"));
-                false
-            }
-        }
+        let value = (self.variable)(variables::FIPS);
+        variables::fips(value.as_deref()).unwrap_or_else(|error| {
+            self.errors.push(error);
+            false
+        })
     }
 
     fn parsed<T>(&mut self, name: &str, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {

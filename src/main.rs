@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use pcs_api::{
-    config::{Config, LogLevel, variables},
+    config::{Config, LogLevel, certificates, variables},
     gateway::Gateway,
     lambda,
     log::Lines,
@@ -20,8 +20,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let variable = variables::of_this_process();
-    let read = Config::read(&variable);
-    let config = match read.and_then(|config| variables::check_lambda(&variable).map(|()| config)) {
+    let read = Config::read(&variable).and_then(|config| {
+        variables::check_lambda(&variable)?;
+        certificates::check(config.aws.trust, &variable)?;
+        Ok(config)
+    });
+    let config = match read {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

@@ -39,8 +39,20 @@ pub const LAMBDA: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
-    "AWS_USE_FIPS_ENDPOINT",
+    FIPS,
 ];
+
+/// Whether AWS is called at its FIPS endpoints.
+pub const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+
+/// What [`FIPS`] says.
+pub fn fips(value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(format!("{FIPS} must be `true` or `false`")),
+    }
+}
 
 /// The variables of this process, taken once: the C library looks for each by going through all of them, and that was a
 /// quarter of the start. Bytes that are no text come as U+FFFD, so that whoever checks the value refuses it by name; as a

@@ -363,6 +363,29 @@ async fn a_variable_that_is_not_utf_8_is_refused_by_name() {
     }
 }
 
+/// With nothing to trust every call would fail, with words about the other side.
+#[cfg(unix)]
+#[tokio::test]
+async fn certificates_that_cannot_be_read_stop_the_start() {
+    let world = World::start().await;
+    let output = tokio::process::Command::new(binary())
+        .env_clear()
+        .envs(world.stack.variables())
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
+        .env("AWS_LAMBDA_FUNCTION_NAME", "pcs-api")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .env("SSL_CERT_FILE", "/dev/zero")
+        .output()
+        .await
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    let expected =
+        "the configuration is not usable: SSL_CERT_FILE names `/dev/zero`, which is not a regular file";
+    assert!(message.starts_with(expected), "{message}");
+}
+
 /// What the runtime's library would panic at.
 #[tokio::test]
 async fn without_lambda_around_it_the_start_says_what_is_missing() {

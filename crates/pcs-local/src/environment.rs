@@ -1,41 +1,41 @@
 //! Which of the person's variables count here: those that README.md lists. What Lambda would set (credentials, the
 //! function's Region) is this program's own, so that a person's account has no part in it.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    ffi::{OsStr, OsString},
-    fs,
-};
+use std::{collections::BTreeMap, ffi::OsString};
 
 use pcs_api::config::variables;
 
 /// Where the scripts beside the program keep what they build; it has a name as if it were the API's.
 const OF_THE_SCRIPTS: &str = "PCS_API_CACHE";
 
+/// Of every SDK; neither the function nor this program has such endpoints.
+const DUALSTACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     /// Name and value; bytes that are no text are U+FFFD, which the configuration refuses by name.
     pub variables: BTreeMap<String, String>,
-    /// A sentence for each variable that was probably meant to be another.
+    /// A sentence for each variable that is not read and was probably meant to be.
     pub mistaken: Vec<String>,
 }
 
-/// Picks from all variables of a process. The error says which file of certificates cannot be read: the first call to
-/// an `https` endpoint would be too late.
+/// Picks from all variables of a process. The error says which one the function refuses though it has no effect here.
 pub fn pick(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, String> {
     let mut environment = Environment::default();
     for (name, value) in all {
         let name = name.to_string_lossy();
-        if variables::CERTIFICATES.contains(&name.as_ref()) {
-            check_certificates(&name, &value)?;
+        let value = value.to_string_lossy();
+        if name == variables::FIPS {
+            variables::fips(Some(&value))?;
         }
         if is_ours(&name) {
-            let value = value.to_string_lossy().into_owned();
-            environment.variables.insert(name.into_owned(), value);
+            environment
+                .variables
+                .insert(name.into_owned(), value.into_owned());
         } else if name != OF_THE_SCRIPTS {
-            environment.mistaken.extend(variables::mistaken(&name));
+            let sentence = unread(&name, &value).or_else(|| variables::mistaken(&name));
+            environment.mistaken.extend(sentence);
         }
     }
     Ok(environment)
@@ -50,29 +50,21 @@ fn is_ours(name: &str) -> bool {
     groups.iter().any(|group| group.contains(&name))
 }
 
-fn check_certificates(name: &str, value: &OsStr) -> Result<(), String> {
-    let fault = |path: &OsStr, error: &dyn std::fmt::Display| {
-        Err(format!(
-            "{name}: `{}` cannot be read: {error}; name what is there, or leave the variable out",
-            path.display()
-        ))
-    };
-    if value.is_empty() {
-        return Ok(());
+/// What AWS's own programs read and this one does not, with what it reads in its place.
+fn unread(name: &str, value: &str) -> Option<String> {
+    let is_set = !value.is_empty() && value != "false";
+    match name {
+        variables::FIPS if is_set => Some(format!(
+            "{name} has no effect here: this program calls what is in it, and what AWS_ENDPOINT_URL_* name"
+        )),
+        DUALSTACK if is_set => Some(format!("{name} is no variable of this program and is not read")),
+        name if name.starts_with("AWS_ENDPOINT_URL") && is_set => Some(format!(
+            "{} is no variable of this program and is not read; it reads {}",
+            name.escape_debug(),
+            variables::ENDPOINTS.join(", ")
+        )),
+        _ => None,
     }
-    if name == "SSL_CERT_FILE" {
-        return match fs::read(value) {
-            Ok(text) if text.windows(11).any(|window| window == b"-----BEGIN ") => Ok(()),
-            Ok(_) => fault(value, &"no certificate in PEM form is in it"),
-            Err(error) => fault(value, &error),
-        };
-    }
-    for path in env::split_paths(value) {
-        if let Err(error) = fs::read_dir(&path) {
-            return fault(path.as_os_str(), &error);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -86,8 +78,6 @@ mod tests {
     #[test]
     fn every_variable_of_the_readme_is_taken() {
         let readme = include_str!("../../../README.md");
-        let pem = env::temp_dir().join(format!("pcs-local-ca-{}.pem", std::process::id()));
-        fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").unwrap();
         let names = variables::OWN
             .iter()
             .chain(&variables::ENDPOINTS)
@@ -98,22 +88,17 @@ mod tests {
                 readme.contains(&format!("`{name}`")) || readme.contains(&format!("`{short}`")),
                 "{name}"
             );
-            let value = match *name {
-                "SSL_CERT_FILE" => pem.to_str().unwrap(),
-                "SSL_CERT_DIR" => "/",
-                _ => "x",
-            };
-            let environment = picked(&[(name, value)]).unwrap();
-            assert_eq!(environment.variables.get(*name).map(String::as_str), Some(value));
+            let environment = picked(&[(name, "x")]).unwrap();
+            assert_eq!(environment.variables.get(*name).map(String::as_str), Some("x"));
             assert!(environment.mistaken.is_empty());
         }
-        fs::remove_file(pem).unwrap();
     }
 
     /// The person's account has no part in this.
     #[test]
     fn what_lambda_sets_is_not_taken_from_the_person() {
-        let environment = picked(&variables::LAMBDA.map(|name| (name, "x"))).unwrap();
+        let value = |name| if name == variables::FIPS { "false" } else { "x" };
+        let environment = picked(&variables::LAMBDA.map(|name| (name, value(name)))).unwrap();
         assert_eq!(environment, Environment::default());
     }
 
@@ -149,6 +134,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn bytes_that_are_no_text_panic_nowhere_and_are_not_dropped() {
+        use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
 
         let bytes = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
@@ -163,17 +149,37 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_are_not_there_are_told_by_name() {
-        for (name, value) in [
-            ("SSL_CERT_FILE", "/dev/null"),
-            ("SSL_CERT_FILE", "/"),
-            ("SSL_CERT_FILE", "/dev/null/none/ca.pem"),
-            ("SSL_CERT_DIR", "/dev/null/none"),
-            ("SSL_CERT_DIR", "/dev/null"),
-        ] {
-            let told = picked(&[(name, value)]).unwrap_err();
-            assert!(told.starts_with(name) && told.contains(value), "{told}");
+    fn what_the_function_refuses_or_has_no_effect_here_is_told() {
+        for value in ["maybe", "TRUE", "1", " "] {
+            let told = picked(&[("AWS_USE_FIPS_ENDPOINT", value)]).unwrap_err();
+            assert_eq!(told, "AWS_USE_FIPS_ENDPOINT must be `true` or `false`");
         }
-        assert!(picked(&[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")]).is_ok());
+        for (name, value, part) in [
+            ("AWS_USE_FIPS_ENDPOINT", "true", "has no effect here"),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "true", "is not read"),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "maybe", "is not read"),
+            (
+                "AWS_ENDPOINT_URL",
+                "http://127.0.0.1:1",
+                "it reads AWS_ENDPOINT_URL_PCS, ",
+            ),
+            (
+                "AWS_ENDPOINT_URL_DYNAMO",
+                "http://127.0.0.1:1",
+                "AWS_ENDPOINT_URL_DYNAMODB",
+            ),
+        ] {
+            let environment = picked(&[(name, value)]).unwrap();
+            assert!(environment.variables.is_empty());
+            let told = environment.mistaken.concat();
+            assert!(told.starts_with(name) && told.contains(part), "{told}");
+            for value in ["", "false"] {
+                assert_eq!(
+                    picked(&[(name, value)]).unwrap(),
+                    Environment::default(),
+                    "{name}"
+                );
+            }
+        }
     }
 }

@@ -16,7 +16,11 @@ use std::{
 use dynoxide::Database;
 use local_http::{Hosts, Limits, Server};
 use local_program::Folder;
-use pcs_api::{config::Config, gateway::Gateway, guardrails::allowlist};
+use pcs_api::{
+    config::{Config, certificates},
+    gateway::Gateway,
+    guardrails::allowlist,
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
@@ -262,8 +266,10 @@ fn check(options: &Options) -> Result<(), StartError> {
         dynamodb: "http://127.0.0.1",
     };
     let variables = variables(options, &anywhere);
-    Config::read(|name| variables.get(name).cloned()).map_err(StartError::Config)?;
-    Ok(())
+    let variable = |name: &str| variables.get(name).cloned();
+    Config::read(variable)
+        .and_then(|config| certificates::check(config.aws.trust, variable))
+        .map_err(StartError::Config)
 }
 
 /// Whether the person has one.
@@ -418,7 +424,7 @@ fn dynamodb_client(config: &Config) -> aws_sdk_dynamodb::Client {
         .region(aws_sdk_dynamodb::config::Region::new(aws.region.clone()))
         .credentials_provider(credentials)
         .timeout_config(timeouts)
-        .http_client(pcs_api::aws::http_client());
+        .http_client(pcs_api::aws::trusting(aws.trust));
     builder.set_endpoint_url(aws.dynamodb_endpoint.clone());
     aws_sdk_dynamodb::Client::from_conf(builder.build())
 }

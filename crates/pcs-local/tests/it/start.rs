@@ -14,7 +14,10 @@ use crate::program::{Running, place, program, refused};
 fn garbage_in_any_flag_is_one_sentence_that_names_it() {
     let port = &["", "x", "-1", "65536", "1e3"][..];
     for (flag, values) in [
-        ("--host", &["", "x", "127.0.0.1:1", "203.0.113.1"][..]),
+        (
+            "--host",
+            &["", "x", "localhost", "127.0.0.1:1", "203.0.113.1"][..],
+        ),
         ("--allow-host", &["", "http://x", "a b"]),
         ("--port", port),
         ("--pcs-port", port),
@@ -38,7 +41,10 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
                 "31536001",
             ],
         ),
-        ("--credentials", &["", "/dev/null/x", "/", "/dev/null"]),
+        (
+            "--credentials",
+            &["", "/dev/null/x", "/", "/dev/null", "/dev/zero"],
+        ),
         ("--no-such-flag", &["x"]),
     ] {
         for value in values {
@@ -56,6 +62,11 @@ fn garbage_in_any_flag_is_one_sentence_that_names_it() {
         assert!(told.contains(flag), "{flag}: {told}");
     }
     assert!(refused(&mut program(&["argument".as_ref()])).contains("argument"));
+    let told = refused(&mut program(&["--host".as_ref(), "localhost".as_ref()]));
+    assert!(
+        told.contains("not an IP address; give 127.0.0.1"),
+        "what to give: {told}"
+    );
     let told = refused(&mut program(&["--prot".as_ref(), "1".as_ref()]));
     assert!(told.contains("--port"), "what was meant: {told}");
 }
@@ -91,7 +102,13 @@ fn garbage_in_any_variable_is_refused_before_ready() {
     let variables = pcs_api::config::variables::OWN
         .iter()
         .chain(&pcs_api::config::variables::ENDPOINTS);
-    for name in variables.chain(&["PCS_LOCAL_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"]) {
+    let others = [
+        "PCS_LOCAL_LOG",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "AWS_USE_FIPS_ENDPOINT",
+    ];
+    for name in variables.chain(&others) {
         let told = refused(program(&[]).env(name, "!!garbage!!="));
         assert!(told.contains(name), "{name}: {told}");
         #[cfg(unix)]
@@ -117,8 +134,15 @@ fn variables_that_are_none_of_ours_stop_nothing_and_a_misspelt_one_is_told() {
         .env("AWS_USE_FIPS_ENDPOINT", "true")
         .env("AWS_ENDPOINT_URL_KMS", "http://127.0.0.1:1")
         .env("PCS_EMULATOR_RECORD", "")
+        .env("AWS_USE_DUALSTACK_ENDPOINT", "true")
         .env("PCS_API_STAGEE", "beta");
     let told = Running::start(&mut command).kill();
+    for part in [
+        "AWS_USE_FIPS_ENDPOINT has no effect here",
+        "AWS_USE_DUALSTACK_ENDPOINT is no variable",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
     assert!(
         told.contains("PCS_API_STAGEE is no variable") && told.contains("did you mean PCS_API_STAGE?"),
         "{told}"
