@@ -175,6 +175,9 @@ impl Stack {
         let was_there = audit_table::create(&tables, &config.audit.table, &place(&options))
             .await
             .map_err(StartError::Table)?;
+        if let Some(folder) = data.as_ref().filter(|_| !has_own_dynamodb(&options)) {
+            data_dir::mark_begun(folder)?;
+        }
         let config_of_before = Arc::new(config.clone());
         let past = (was_there && options.data_dir.is_some())
             .then(|| Box::pin(async move { past::begin(&tables, &config_of_before).await }));
