@@ -85,6 +85,12 @@ fn log() -> Result<(), String> {
 
 async fn run(stack: Stack) -> ExitCode {
     tell(&hello::text(&stack));
+    if !stack.caught_up().await {
+        tell(
+            "The trail of before is still being swept; until that has ended, `pcs-api-audit verify` may find hours \
+             without a digest\n",
+        );
+    }
     if let Err(message) = local_program::announce(&stack.ready_line()) {
         return refuse(&message);
     }

@@ -4,37 +4,32 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::server::Shell;
 
 /// As the template's rule for what the last sweep left.
 const GO_ON_EVERY: Duration = Duration::from_mins(1);
 
-/// Whoever starts the program, to look at what is there or to make a call, comes first.
-const CATCH_UP_AFTER: Duration = Duration::from_secs(2);
-
 /// Makes the function sweep every `every`, until `shutdown`, and go on in between.
 ///
 /// With a trail that an earlier process left, it sweeps at the start, after `past`: processes that never live for `every`
-/// would else leave their calls open and their hours without a digest.
+/// would else leave their calls open and their hours without a digest. `caught_up` is dropped when that has ended.
 pub async fn run(
     shell: Arc<Shell>,
     every: Duration,
     past: Option<impl Future<Output = Result<(), String>>>,
+    caught_up: watch::Sender<()>,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
     if let Some(past) = past {
-        tokio::select! {
-            () = tokio::time::sleep(CATCH_UP_AFTER) => {}
-            () = &mut shutdown => return,
-        }
         match past.await {
             Ok(()) => catch_up(&shell).await,
             Err(error) => tracing::error!(error, "the trail of before is not swept"),
         }
     }
+    drop(caught_up);
     let mut times = tokio::time::interval_at(Instant::now() + every, every);
     let mut in_between = tokio::time::interval_at(Instant::now() + GO_ON_EVERY, GO_ON_EVERY);
     loop {

@@ -48,6 +48,8 @@ const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// How long a stop waits for a sweep that is under way.
 const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
+/// How long a start waits for the sweep of what an earlier process left.
+const CATCH_UP_MAX: Duration = Duration::from_secs(15);
 /// How long one question to DynamoDB may take.
 const DYNAMODB_MAX: Duration = Duration::from_secs(30);
 
@@ -128,6 +130,7 @@ pub struct Stack {
     servers: JoinSet<()>,
     stop_sweeps: watch::Sender<bool>,
     sweeps: JoinSet<()>,
+    caught_up: watch::Receiver<()>,
     /// Locked as long as this runs.
     _data: Option<Folder>,
 }
@@ -195,9 +198,16 @@ impl Stack {
         let shell = server::Shell::new(Gateway::new(config), api, credentials, options.function_timeout)
             .map_err(StartError::Emulator)?;
         let shell = Arc::new(shell);
+        let (catching_up, caught_up) = watch::channel(());
         if let Some(every) = options.sweep_every {
             let until_stopped = until(stop_sweeps.subscribe());
-            sweeps.spawn(schedule::run(Arc::clone(&shell), every, past, until_stopped));
+            sweeps.spawn(schedule::run(
+                Arc::clone(&shell),
+                every,
+                past,
+                catching_up,
+                until_stopped,
+            ));
         }
         let serving = server.serve(server::ApiPort(shell), listener, until(stopped));
         servers.spawn(async move { report("the gateway", serving.await) });
@@ -215,6 +225,7 @@ impl Stack {
             servers,
             stop_sweeps,
             sweeps,
+            caught_up,
             _data: data,
         })
     }
@@ -222,6 +233,16 @@ impl Stack {
     /// The gateway's environment: what a Lambda binary needs to behave as this stack does.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
+    }
+
+    /// Waits until what an earlier process left is swept; `false` where that takes long. It is waited for before READY:
+    /// calls that a kill left open and hours without a digest, `pcs-api-audit verify` takes for a trail that was tampered
+    /// with, and whoever waits for READY may ask it at once. The ports answer meanwhile.
+    pub async fn caught_up(&self) -> bool {
+        let mut sweeping = self.caught_up.clone();
+        // Nothing is sent; the sender is gone when the sweep has ended, or there is none.
+        let ended = tokio::time::timeout(CATCH_UP_MAX, sweeping.changed()).await;
+        ended.is_ok()
     }
 
     /// The line that says where everything listens.

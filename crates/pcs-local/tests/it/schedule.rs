@@ -1,13 +1,15 @@
 //! Sessions shorter than an hour on one folder: the trail is swept all the same.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use pcs_api::audit::chain::Item;
 use pcs_local::stack::{Options, Stack};
 
 use crate::{
     client,
     kills::{Folder, items},
+    program, start as started,
 };
 
 async fn start(folder: &Folder) -> Stack {
@@ -21,7 +23,10 @@ async fn start(folder: &Folder) -> Stack {
 
 /// Sweeps that have come to their end.
 async fn sweeps(stack: &Stack) -> usize {
-    let rows = items(stack).await;
+    ended(&items(stack).await)
+}
+
+fn ended(rows: &[Item]) -> usize {
     let is = |row: &Item, name: &str, value: &str| {
         row.get(name)
             .is_some_and(|of| of.as_s().is_ok_and(|of| of == value))
@@ -30,6 +35,28 @@ async fn sweeps(stack: &Stack) -> usize {
         .iter()
         .filter(|row| is(row, "eventName", "Sweep") && is(row, "sk", "9#COMPLETE"));
     ends.count()
+}
+
+/// Whoever waits for READY may verify the trail at once.
+#[tokio::test]
+async fn a_folder_with_a_past_is_swept_before_ready() {
+    let folder = Folder::new("ready");
+    let first = program::Running::with_data(folder.path());
+    let answer = client::call(first.url("gateway"), "GET", "/v1/clusters", None).await;
+    assert_eq!(answer.unwrap().status, 200);
+    first.kill();
+    let second = program::Running::with_data(folder.path());
+    let scan = started::client(second.url("dynamodb"))
+        .scan()
+        .table_name("pcs-api-audit");
+    let rows: Vec<HashMap<String, AttributeValue>> = scan
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<_, _>>()
+        .await
+        .unwrap();
+    assert!(ended(&rows) >= 1, "{rows:?}");
 }
 
 #[tokio::test]
