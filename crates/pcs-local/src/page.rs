@@ -16,6 +16,7 @@ use local_http::{Refusal, Service};
 use pcs_api::operations::Operation;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 const HTML: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/page.css");
@@ -53,7 +54,12 @@ pub(crate) struct Page {
     pub(crate) pcs: pcs_emulator::Emulator,
     /// The endpoint that the API asks instead of `pcs`, if it is another.
     pub(crate) pcs_elsewhere: Option<String>,
+    /// How many reads of the table go on at once: it is the API's too, and lookers must not slow callers.
+    pub(crate) reads: Arc<Semaphore>,
 }
+
+/// One for what is looked at, one for what is scrolled to.
+pub(crate) const READS_MAX: usize = 2;
 
 impl Service for PagePort {
     /// It takes no bodies; a small one is read, so that its sender reads the refusal.

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{header, request::Parts};
 
 use crate::gateway_response::Rejection;
 
@@ -46,9 +46,12 @@ impl ReceivedRequest {
 
     /// What hyper read. Header values that are not text are refused: they could not be put into an event.
     pub fn from_parts(parts: &Parts, body: Bytes, source_ip: IpAddr) -> Result<Self, Rejection> {
-        // Absolute-form targets are for proxies; their host would compete with the signed one.
-        if parts.uri.authority().is_some() {
-            return Err(Rejection::bad_request());
+        // A proxy names the host in the target too (RFC 9112, 3.2.2); another one than the signed would compete with it.
+        if let Some(authority) = parts.uri.authority() {
+            let host = parts.headers.get(header::HOST).map(http::HeaderValue::as_bytes);
+            if host.is_none_or(|host| !host.eq_ignore_ascii_case(authority.as_str().as_bytes())) {
+                return Err(Rejection::bad_request());
+            }
         }
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let headers = parts
@@ -217,6 +220,9 @@ mod tests {
         let request = from(http::Request::get("/v1/%2e%2e/x?a=1&a=2").header("X-A", "1")).unwrap();
         assert_eq!(request.target(), "/v1/%2e%2e/x?a=1&a=2");
         assert_eq!(request.header_values("X-a").collect::<Vec<_>>(), ["1"]);
+        let proxied = |host| from(http::Request::get("http://LOCALHOST:3000/v1?a=1").header("Host", host));
+        assert_eq!(proxied("localhost:3000").unwrap().target(), "/v1?a=1");
+        assert_eq!(proxied("other:3000").unwrap_err().status(), 400);
         assert_eq!(
             from(http::Request::get("http://other/v1")).unwrap_err().status(),
             400

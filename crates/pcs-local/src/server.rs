@@ -20,6 +20,7 @@ use pcs_api::{
     lambda::{self, Reply},
 };
 use serde_json::{Value, value::to_raw_value};
+use tokio::sync::Semaphore;
 
 use crate::{
     api_gateway::ApiGateway,
@@ -38,12 +39,17 @@ const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Lambda's quota: it refuses larger events with "Request must be smaller than 6291456 bytes".
 const EVENT_BYTES_END: usize = 6 * 1024 * 1024;
 
+/// How many invocations run at once. In AWS each has a processor's share of its own; here all share this machine, and a
+/// call that waits for its turn is served, where one that got a thirtieth of a processor would run out of its time.
+const INVOCATIONS_MAX: usize = 8;
+
 /// API Gateway and the function behind it.
 #[derive(Debug)]
 pub struct Shell {
     front: ApiGateway,
     gateway: Gateway,
     function_timeout: Duration,
+    turns: Semaphore,
 }
 
 impl Shell {
@@ -64,6 +70,7 @@ impl Shell {
             },
             gateway,
             function_timeout,
+            turns: Semaphore::new(INVOCATIONS_MAX),
         })
     }
 
@@ -92,6 +99,9 @@ impl Shell {
         if payload.get().len() >= EVENT_BYTES_END {
             return self.rejected(&Rejection::request_too_large(), request_id);
         }
+        let Ok(_turn) = self.turns.acquire().await else {
+            return self.failed(request_id);
+        };
         let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, self.context()));
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {

@@ -4,6 +4,8 @@
 //! The gateway talks to the others over HTTP with its own SDK clients, so nothing of its path is replaced. An
 //! endpoint given by `AWS_ENDPOINT_URL_*` is used instead of the embedded part.
 
+mod variables;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -19,21 +21,25 @@ use local_program::Folder;
 use pcs_api::{
     config::{Config, certificates},
     gateway::Gateway,
-    guardrails::allowlist,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
 
 use crate::{
     audit_table,
     credentials::Credentials,
     data_dir,
     dynamodb::Dynamodb,
-    page::{Page, PagePort},
+    page::{self, Page, PagePort},
     past,
     proxy_event::Api,
     schedule, seed, server,
     start_error::StartError,
 };
+use variables::{Endpoints, variables};
 
 /// AWS's documentation account and the deployment constants that events carry.
 const ACCOUNT_ID: &str = "123456789012";
@@ -43,11 +49,10 @@ const REGION: &str = "us-east-1";
 const AUDIT_TABLE: &str = "pcs-api-audit";
 /// Gateway, PCS, IAM, DynamoDB and the page.
 const PORTS: usize = 5;
-/// How long the end may take.
-const STOP_MAX: Duration = Duration::from_secs(8);
-
-/// How long a stop waits for a sweep that is under way.
-const SWEEP_ENDS_IN: Duration = Duration::from_secs(3);
+/// How long the end waits for calls and a sweep that are under way.
+const CALLS_END_IN: Duration = Duration::from_secs(8);
+/// How long it then waits for what they called.
+const REST_ENDS_IN: Duration = Duration::from_secs(3);
 /// How long a start waits for the sweep of what an earlier process left.
 const CATCH_UP_MAX: Duration = Duration::from_secs(15);
 /// How long one question to DynamoDB may take.
@@ -126,10 +131,11 @@ pub struct Stack {
     pub pcs_emulator: pcs_emulator::Emulator,
     pub iam_emulator: iam_emulator::Emulator,
     variables: BTreeMap<String, String>,
-    stop: watch::Sender<bool>,
+    /// The gateway, the page and the schedule, which call the servers.
+    calls: JoinSet<()>,
+    stop_calls: watch::Sender<bool>,
     servers: JoinSet<()>,
-    stop_sweeps: watch::Sender<bool>,
-    sweeps: JoinSet<()>,
+    stop: watch::Sender<bool>,
     caught_up: watch::Receiver<()>,
     /// Locked as long as this runs.
     _data: Option<Folder>,
@@ -143,7 +149,7 @@ impl Stack {
         let data = options.data_dir.as_deref().map(data_dir::open).transpose()?;
         let (stop, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
-        let (stop_sweeps, mut sweeps) = (watch::Sender::new(false), JoinSet::new());
+        let (stop_calls, mut calls) = (watch::Sender::new(false), JoinSet::new());
         let server = Server::one_of(PORTS)
             .hosts(options.hosts.clone())
             .limits(options.limits);
@@ -189,8 +195,8 @@ impl Stack {
         let page_port = PagePort(Arc::new(looker(&config, &pcs, &pcs_emulator)));
         let serving = server
             .clone()
-            .serve(page_port, page_listener, until(stopped.clone()));
-        servers.spawn(async move { report("the page", serving.await) });
+            .serve(page_port, page_listener, until(stop_calls.subscribe()));
+        calls.spawn(async move { report("the page", serving.await) });
 
         let (listener, gateway) = listen(&options, "--port", options.gateway_port).await?;
         let port = listener.local_addr().ok().map(|address| address.port());
@@ -200,8 +206,8 @@ impl Stack {
         let shell = Arc::new(shell);
         let (catching_up, caught_up) = watch::channel(());
         if let Some(every) = options.sweep_every {
-            let until_stopped = until(stop_sweeps.subscribe());
-            sweeps.spawn(schedule::run(
+            let until_stopped = until(stop_calls.subscribe());
+            calls.spawn(schedule::run(
                 Arc::clone(&shell),
                 every,
                 past,
@@ -209,8 +215,8 @@ impl Stack {
                 until_stopped,
             ));
         }
-        let serving = server.serve(server::ApiPort(shell), listener, until(stopped));
-        servers.spawn(async move { report("the gateway", serving.await) });
+        let serving = server.serve(server::ApiPort(shell), listener, until(stop_calls.subscribe()));
+        calls.spawn(async move { report("the gateway", serving.await) });
 
         Ok(Stack {
             gateway,
@@ -221,10 +227,10 @@ impl Stack {
             pcs_emulator,
             iam_emulator,
             variables,
-            stop,
+            calls,
+            stop_calls,
             servers,
-            stop_sweeps,
-            sweeps,
+            stop,
             caught_up,
             _data: data,
         })
@@ -254,17 +260,19 @@ impl Stack {
         format!("READY {urls}")
     }
 
-    /// Stops all servers; calls under way end first, if they do so in seconds.
+    /// Stops everything. Calls and a sweep that are under way end first, if they do so in seconds, and only then the
+    /// servers that they need; a sweep that is cut off keeps the next from beginning for a while.
     pub async fn stop(mut self) {
-        // A sweep needs the servers; one that is cut off keeps the next from beginning for a while.
-        let _ = self.stop_sweeps.send(true);
-        let ending = async { while self.sweeps.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(SWEEP_ENDS_IN, ending).await;
-        // Only fails when every server is gone already.
-        let _ = self.stop.send(true);
-        let all = async { while self.servers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP_MAX, all).await;
-        self.servers.shutdown().await;
+        for (stop, parts, most) in [
+            (&self.stop_calls, &mut self.calls, CALLS_END_IN),
+            (&self.stop, &mut self.servers, REST_ENDS_IN),
+        ] {
+            // Only fails when all of them are gone already.
+            let _ = stop.send(true);
+            let ended = async { while parts.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(most, ended).await;
+            parts.shutdown().await;
+        }
     }
 }
 
@@ -308,50 +316,6 @@ fn place(options: &Options) -> audit_table::Place {
         Some(endpoint) if !endpoint.is_empty() => audit_table::Place::Elsewhere(endpoint.clone()),
         Some(_) | None => audit_table::Place::Here(options.data_dir.as_deref().map(data_dir::tables)),
     }
-}
-
-struct Endpoints<'a> {
-    pcs: &'a str,
-    iam: &'a str,
-    dynamodb: &'a str,
-}
-
-/// The environment that the deployment would give the function.
-fn variables(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
-    let policies = allowlist::documented("aws", ACCOUNT_ID).join(",");
-    let local = [
-        ("PCS_API_REGION_SCOPE", "*"),
-        ("PCS_API_ACCOUNT_ID", ACCOUNT_ID),
-        ("PCS_API_PARTITION", "aws"),
-        ("PCS_API_REST_API_ID", REST_API_ID),
-        ("PCS_API_STAGE", STAGE),
-        ("PCS_API_AUDIT_TABLE", AUDIT_TABLE),
-        ("PCS_API_AUDIT_RETENTION_DAYS", "365"),
-        ("PCS_API_AUDIT_SIGNING_KEY", ""),
-        ("PCS_API_ADDITIONAL_IAM_POLICIES", &policies),
-        ("PCS_API_ALLOWED_INLINE_ACTIONS", ""),
-        ("PCS_API_PERMISSIONS_BOUNDARY", ""),
-        ("PCS_API_ENABLE_IAM_ADMIN_ACCESS", "false"),
-        ("PCS_API_ENABLE_INSTANCE_REGISTRATION", "false"),
-        ("PCS_API_LIFECYCLE_SCRIPTS", "CHECKSUM_OUTSIDE_S3"),
-        ("PCS_API_LOG_LEVEL", "WARN"),
-        ("AWS_REGION", REGION),
-        // The function's own role, as far as the emulators can tell one from another.
-        ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_ENDPOINT_URL_PCS", endpoints.pcs),
-        ("AWS_ENDPOINT_URL_IAM", endpoints.iam),
-        ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb),
-    ];
-    let mut variables: BTreeMap<String, String> = local
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    // A variable that is set to nothing replaces no part.
-    let given = options.variables.clone().into_iter();
-    variables
-        .extend(given.filter(|(name, value)| !(name.starts_with("AWS_ENDPOINT_URL_") && value.is_empty())));
-    variables
 }
 
 fn iam_emulator(options: &Options) -> Result<iam_emulator::Emulator, StartError> {
@@ -429,6 +393,7 @@ fn looker(config: &Config, pcs: &str, pcs_emulator: &pcs_emulator::Emulator) -> 
         table: config.audit.table.clone(),
         pcs: pcs_emulator.clone(),
         pcs_elsewhere: config.aws.pcs_endpoint.clone().filter(|endpoint| endpoint != pcs),
+        reads: Arc::new(Semaphore::new(page::READS_MAX)),
     }
 }
 

@@ -121,9 +121,9 @@ impl Page {
             Ok(asked) => asked,
             Err(message) => return Answer::fault(StatusCode::BAD_REQUEST, &message),
         };
-        match timeout(READ_TIMEOUT, self.search(asked)).await {
-            Ok(Ok(found)) => Answer::json(&found),
-            Ok(Err(QueryError::Unreadable | QueryError::OutOfTime { .. })) | Err(_) => unreadable(),
+        match self.in_turn(self.search(asked)).await {
+            Some(Ok(found)) => Answer::json(&found),
+            Some(Err(QueryError::Unreadable | QueryError::OutOfTime { .. })) | None => unreadable(),
         }
     }
 
@@ -133,11 +133,23 @@ impl Page {
         if !is_event_id(event_id) {
             return none();
         }
-        match timeout(READ_TIMEOUT, query::rows(&self.dynamodb, &self.table, event_id)).await {
-            Ok(Ok(rows)) if rows.is_empty() => none(),
-            Ok(Ok(rows)) => Answer::json(&json!({"rows": rows.iter().map(event::row).collect::<Vec<_>>()})),
-            Ok(Err(_)) | Err(_) => unreadable(),
+        match self
+            .in_turn(query::rows(&self.dynamodb, &self.table, event_id))
+            .await
+        {
+            Some(Ok(rows)) if rows.is_empty() => none(),
+            Some(Ok(rows)) => Answer::json(&json!({"rows": rows.iter().map(event::row).collect::<Vec<_>>()})),
+            Some(Err(_)) | None => unreadable(),
         }
+    }
+
+    /// A read, once others have ended; `None` where that or the read itself takes too long.
+    async fn in_turn<T>(&self, read: impl Future<Output = T>) -> Option<T> {
+        let turn = async {
+            let _turn = self.reads.acquire().await.ok()?;
+            Some(read.await)
+        };
+        timeout(READ_TIMEOUT, turn).await.ok().flatten()
     }
 
     async fn search(&self, asked: Asked) -> Result<Value, QueryError> {

@@ -394,3 +394,24 @@ async fn clusters_are_those_of_the_emulator_in_this_process() {
     assert_eq!(get(&stack, "/api/clusters").await.json()["elsewhere"], endpoint);
     stack.stop().await;
 }
+
+/// Lookers wait for their turn, and not for ever: the table is the API's too.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_gets_no_turn_is_told_to_come_again() {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"));
+    let page = super::Page {
+        dynamodb: Client::from_conf(config.build()),
+        table: "pcs-api-audit".to_owned(),
+        pcs: pcs_emulator::Emulator::new(pcs_emulator::Options::default()).unwrap(),
+        pcs_elsewhere: None,
+        // All turns are taken.
+        reads: std::sync::Arc::new(tokio::sync::Semaphore::new(0)),
+    };
+    for path in ["/api/events", "/api/events/01ARZ3NDEKTSV4RRFFQ69G0001"] {
+        let answer = page.answer(&path.parse().unwrap()).await;
+        assert_eq!(answer.status, 503, "{path}");
+    }
+    assert_eq!(page.answer(&"/api/clusters".parse().unwrap()).await.status, 200);
+}

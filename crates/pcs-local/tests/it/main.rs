@@ -13,3 +13,5 @@ mod schedule;
 mod start;
 #[cfg(test)]
 mod state;
+#[cfg(test)]
+mod stop;
