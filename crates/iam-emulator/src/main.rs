@@ -31,11 +31,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let started = match parse(lexopt::Parser::from_env()) {
         Ok(Some(arguments)) => run(arguments),
-        Ok(None) => {
-            // Nobody is left to tell when the output is closed.
-            let _ = writeln!(std::io::stdout(), "{USAGE}");
-            return ExitCode::SUCCESS;
-        }
+        Ok(None) => return local_program::help("iam-emulator", USAGE),
         Err(message) => Err(format!("{message}; see --help")),
     };
     match started {

@@ -1,9 +1,11 @@
-//! What `pcs-local`, `pcs-emulator` and `iam-emulator` have in common as programs: where state is kept, and how a
-//! person is told what is wrong with the start. One sentence on standard error, status 2, never a panic.
+//! What `pcs-local`, `pcs-emulator`, `iam-emulator` and `pcs-api-audit` have in common as programs: where state is
+//! kept, and how a person is told what is wrong with the start. One sentence on standard error, status 2, never a panic.
 
 mod file;
 mod flag;
 mod folder;
+#[cfg(feature = "clap")]
+mod usage;
 
 use std::{
     io::{self, Write},
@@ -13,6 +15,8 @@ use std::{
 pub use file::read;
 pub use flag::{SECONDS_MAX, address, listen_fault, seconds};
 pub use folder::{Damage, Folder};
+#[cfg(feature = "clap")]
+pub use usage::arguments;
 
 /// The status of a program that was started wrongly, or where it cannot work.
 const NOT_STARTED: u8 = 2;
@@ -26,10 +30,25 @@ pub fn refuse(program: &str, message: &str) -> ExitCode {
 
 /// Writes what whoever started the program waits for, such as the READY line.
 pub fn announce(text: &str) -> Result<(), String> {
+    print(text).map_err(|error| unwritable(&error))
+}
+
+/// Shows a text that was asked for, and gives the status to end with. A reader who has seen enough (`--help | head`)
+/// is no failure.
+pub fn help(program: &str, text: &str) -> ExitCode {
+    match print(text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => refuse(program, &unwritable(&error)),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
-    writeln!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("standard output cannot be written to: {error}"))
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+}
+
+fn unwritable(error: &io::Error) -> String {
+    format!("standard output cannot be written to: {error}")
 }
 
 /// What a message repeats of a person's input may hold line breaks and worse.

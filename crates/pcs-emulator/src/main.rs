@@ -4,7 +4,6 @@ mod keys;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,11 +86,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let started = match parse(Parser::from_env()) {
         Ok(Some(arguments)) => run(arguments),
-        Ok(None) => {
-            // Nobody is left to tell when the output is closed.
-            let _ = io::stdout().write_all(HELP.as_bytes());
-            return ExitCode::SUCCESS;
-        }
+        Ok(None) => return local_program::help("pcs-emulator", HELP),
         Err(message) => Err(format!("{message}; see --help")),
     };
     match started {

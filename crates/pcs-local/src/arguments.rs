@@ -1,8 +1,8 @@
-//! The command line, and what is said of a wrong one: a sentence that names the flag.
+//! The command line.
 
-use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
 
 /// Runs PCS API and emulators of everything it calls on loopback ports.
 ///
@@ -56,50 +56,4 @@ pub struct Arguments {
     /// JSON file with more access keys
     #[arg(long)]
     pub credentials: Option<PathBuf>,
-}
-
-/// Why there is nothing to start.
-#[derive(Debug)]
-pub enum Asked {
-    ForHelp(String),
-    Wrongly(String),
-}
-
-pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Asked> {
-    let words: Vec<OsString> = words.into_iter().collect();
-    Arguments::try_parse_from(&words).map_err(|error| {
-        let text = error.render().to_string();
-        let kind = error.kind();
-        if [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&kind) {
-            Asked::ForHelp(text)
-        } else if kind == ErrorKind::InvalidUtf8 {
-            Asked::Wrongly(not_text(&words))
-        } else {
-            Asked::Wrongly(sentence(&text))
-        }
-    })
-}
-
-/// Of what clap says over several lines: what is wrong, and what was probably meant.
-fn sentence(text: &str) -> String {
-    let is_said =
-        |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more");
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(is_said).collect();
-    let said = lines.join("; ");
-    format!("{}; see --help", said.strip_prefix("error: ").unwrap_or(&said))
-}
-
-/// Names the flag whose value is no text; clap does not.
-fn not_text(words: &[OsString]) -> String {
-    let mut flag = None;
-    for word in words.iter().skip(1) {
-        let shown = word.to_string_lossy();
-        let name = shown.split('=').next().filter(|name| name.starts_with("--"));
-        flag = name.map(str::to_owned).or(flag);
-        if word.to_str().is_none() {
-            break;
-        }
-    }
-    let flag = flag.unwrap_or_else(|| "an argument".to_owned());
-    format!("{flag}: the value is not UTF-8; see --help")
 }

@@ -11,19 +11,16 @@ use pcs_local::{
 };
 use tracing_subscriber::EnvFilter;
 
-use arguments::{Arguments, Asked};
+use arguments::Arguments;
+
+const PROGRAM: &str = "pcs-local";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     local_program::outlive_the_file_size_limit();
-    let arguments = match arguments::read(std::env::args_os()) {
+    let arguments = match local_program::arguments(PROGRAM) {
         Ok(arguments) => arguments,
-        Err(Asked::ForHelp(text)) => {
-            // Nobody is left to tell when the output is closed.
-            let _ = write!(std::io::stdout(), "{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Asked::Wrongly(message)) => return refuse(&message),
+        Err(status) => return status,
     };
     match start(arguments).await {
         Ok(stack) => run(stack).await,
@@ -32,7 +29,7 @@ async fn main() -> ExitCode {
 }
 
 fn refuse(message: &str) -> ExitCode {
-    local_program::refuse("pcs-local", message)
+    local_program::refuse(PROGRAM, message)
 }
 
 async fn start(arguments: Arguments) -> Result<Stack, String> {

@@ -228,3 +228,21 @@ fn a_seed_file_is_planted_once() {
     );
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// A disk without room: what was not shown was not told.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = program().arg("--help").stdout(full).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), told.lines().count()),
+        (Some(2), 1),
+        "{told}"
+    );
+    assert!(
+        told.starts_with("iam-emulator: standard output cannot be written to"),
+        "{told}"
+    );
+}

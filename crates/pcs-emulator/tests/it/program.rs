@@ -156,3 +156,21 @@ fn a_port_that_is_taken_and_a_closed_output_are_told() {
         "{told}"
     );
 }
+
+/// A disk without room: what was not shown was not told.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = program().arg("--help").stdout(full).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), told.lines().count()),
+        (Some(2), 1),
+        "{told}"
+    );
+    assert!(
+        told.starts_with("pcs-emulator: standard output cannot be written to"),
+        "{told}"
+    );
+}

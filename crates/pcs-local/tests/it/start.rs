@@ -383,3 +383,12 @@ fn a_disk_without_room_is_told_with_what_to_do() {
     }
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// A disk without room: what was not shown was not told.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let told = refused(program(&["--help".as_ref()]).stdout(full));
+    assert!(told.contains("standard output cannot be written to"), "{told}");
+}
