@@ -174,7 +174,7 @@ class Made:
 
     def verify(self, folder, *arguments):
         file = folder / "rows.jsonl"
-        file.write_text("".join(json.dumps(row) + "\n" for row in self.rows), "utf-8")
+        file.write_text("".join(json.dumps({"Item": row}) + "\n" for row in self.rows), "utf-8")
         return audit("verify", "--file", str(file), *arguments)
 
 

@@ -32,7 +32,6 @@ pub async fn raw(client: &Client, table: &str, stretch: Stretch, output: &mut Ou
     let heading = Heading {
         table: table.to_owned(),
         begun: Timestamp::now(),
-        ends: true,
         from,
         to,
     };

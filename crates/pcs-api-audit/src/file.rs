@@ -1,8 +1,8 @@
 //! Raw exports: a line that says what it is, then a line of DynamoDB JSON for each row.
 //!
-//! The first line is `{"pcsApiAuditExport": {"table": .., "begun": .., "ends": true, "from": .., "to": ..}}`, the last
-//! one `{"pcsApiAuditExportEnd": {"rows": ..}}`: a file that was cut off lacks it. Files of other tools may lack both,
-//! and may wrap rows as DynamoDB's export to S3 does: `{"Item": {..}}`.
+//! The first line is `{"pcsApiAuditExport": {"table": .., "begun": .., "from": .., "to": ..}}`, the last one
+//! `{"pcsApiAuditExportEnd": {"rows": ..}}`: a file that lacks one of them was cut off there. Only a file whose rows are
+//! all wrapped as DynamoDB's export to S3 does it, `{"Item": {..}}`, has neither, and does not say how many it had.
 
 use std::io::{BufRead, Read};
 
@@ -24,9 +24,6 @@ pub struct Heading {
     pub table: String,
     /// When reading began; the table was written to meanwhile.
     pub begun: Timestamp,
-    /// Whether the file has a last line that says so.
-    #[serde(default)]
-    pub ends: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,55 +65,94 @@ pub fn line(mut row: Item) -> String {
 enum Line {
     Heading(Heading),
     Row(Item),
+    /// A row as DynamoDB's export to S3 has it.
+    Wrapped(Item),
     End(End),
+}
+
+/// What a file shows of its own wholeness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// As many rows as were written.
+    Whole,
+    /// Some are missing, in a sentence.
+    CutOff(String),
+    /// It does not say how many there were.
+    Unknown,
 }
 
 /// DynamoDB's rows have up to 400 KB; as JSON, with types and escapes, a worst one has some 6 MB.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Reads a file: `heading` gets the first line, if it is one, `take` every row. Returns what is missing at its end.
+/// Reads a file: `heading` gets the first line, if it is one, `take` every row. Returns whether rows are missing.
 pub fn read<T>(
     mut source: impl BufRead,
     context: &mut T,
     heading: impl Fn(&mut T, Heading) -> Result<(), Failure>,
     take: impl Fn(&mut T, Item),
-) -> Result<Option<String>, Failure> {
-    let (mut rows, mut number, mut must_end) = (0, 0, false);
-    let mut said: Option<u64> = None;
+) -> Result<Extent, Failure> {
+    let mut seen = Seen::default();
+    let mut number = 0;
     while let Some(text) = next_line(&mut source, number + 1)? {
         number += 1;
         if text.trim().is_empty() {
             continue;
         }
+        let misplaced = |fault: &str| Err(Failure::Input(format!("line {number} {fault}")));
         match parse(&text) {
-            Some(Line::Heading(found)) if number == 1 => {
-                must_end = found.ends;
+            None => return misplaced("is no row in DynamoDB JSON"),
+            Some(_) if seen.end.is_some() => return misplaced("comes after the end of the export"),
+            Some(Line::Heading(_)) if seen.has_heading || seen.rows > 0 => {
+                return misplaced("is the first line of another export; check each export by itself");
+            }
+            Some(Line::Heading(found)) => {
+                seen.has_heading = true;
                 heading(context, found)?;
             }
-            Some(Line::Row(row)) if said.is_none() => {
-                rows += 1;
+            Some(Line::Row(row)) => {
+                seen.rows += 1;
+                seen.has_bare = true;
                 take(context, row);
             }
-            Some(Line::End(end)) if said.is_none() => said = Some(end.rows),
-            Some(Line::Row(_) | Line::End(_)) => {
-                return Err(Failure::Input(format!(
-                    "line {number} comes after the end of the export"
-                )));
+            Some(Line::Wrapped(row)) => {
+                seen.rows += 1;
+                take(context, row);
             }
-            Some(Line::Heading(_)) | None => {
-                return Err(Failure::Input(format!(
-                    "line {number} is no row in DynamoDB JSON"
-                )));
-            }
+            Some(Line::End(end)) => seen.end = Some(end.rows),
         }
     }
-    Ok(match said {
-        None if must_end => Some(format!(
-            "the export has {rows} rows and no last line: it was cut off, or did not come to its end"
-        )),
-        Some(said) if said != rows => Some(format!("the export was written with {said} rows and has {rows}")),
-        Some(_) | None => None,
-    })
+    Ok(seen.extent())
+}
+
+/// The lines of a file so far.
+#[derive(Debug, Default)]
+struct Seen {
+    has_heading: bool,
+    rows: u64,
+    /// A row that only an export of this tool has in this form.
+    has_bare: bool,
+    /// How many rows the last line tells of.
+    end: Option<u64>,
+}
+
+impl Seen {
+    fn extent(self) -> Extent {
+        let rows = self.rows;
+        match self.end {
+            _ if !self.has_heading && (self.has_bare || self.end.is_some()) => Extent::CutOff(format!(
+                "the export has {rows} rows and no first line: it was cut off at its beginning; export it anew \
+                 (rows of another tool must each be wrapped, {{\"Item\": ..}}, as DynamoDB's export to S3 does)"
+            )),
+            None if self.has_heading => Extent::CutOff(format!(
+                "the export has {rows} rows and no last line: it was cut off, or did not come to its end"
+            )),
+            Some(said) if said != rows => {
+                Extent::CutOff(format!("the export was written with {said} rows and has {rows}"))
+            }
+            Some(_) => Extent::Whole,
+            None => Extent::Unknown,
+        }
+    }
 }
 
 /// The next line without its end; `None` after the last. A file without line breaks is not read into memory.
@@ -144,11 +180,10 @@ fn parse(text: &str) -> Option<Line> {
         return serde_json::from_value(end.take()).ok().map(Line::End);
     }
     let wrapped = value.as_object().is_some_and(|members| members.len() == 1);
-    let row = match value.get_mut("Item") {
-        Some(row) if wrapped => row.take(),
-        Some(_) | None => value,
-    };
-    dynamodb_json::from_json(row).map(Line::Row)
+    match value.get_mut("Item") {
+        Some(row) if wrapped => dynamodb_json::from_json(row.take()).map(Line::Wrapped),
+        Some(_) | None => dynamodb_json::from_json(value).map(Line::Row),
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +211,7 @@ mod tests {
             let mut rows = Vec::new();
             read(text.as_bytes(), &mut rows, |_, _| Ok(()), Vec::push).map(|_| rows)
         };
-        let read = rows("{\"Item\":{\"pk\":{\"S\":\"a\"}}}\n\n{\"pk\":{\"S\":\"b\"}}\n").unwrap();
+        let read = rows("{\"Item\":{\"pk\":{\"S\":\"a\"}}}\n\n{\"Item\":{\"pk\":{\"S\":\"b\"}}}\n").unwrap();
         assert_eq!(read.len(), 2);
         assert_eq!(text(&read[0], "pk"), Some("a"));
         for odd in [
@@ -189,23 +224,56 @@ mod tests {
         }
     }
 
+    const HEADING: &str = r#"{"pcsApiAuditExport":{"table":"t","begun":"2026-11-21T13:00:00Z"}}"#;
+    const ROW: &str = r#"{"pk":{"S":"a"}}"#;
+    const WRAPPED: &str = r#"{"Item":{"pk":{"S":"a"}}}"#;
+
+    fn extent(lines: &[&str]) -> Result<Extent, String> {
+        let text = lines.join("\n");
+        read(text.as_bytes(), &mut (), |(), _| Ok(()), |(), _| ()).map_err(|failure| failure.to_string())
+    }
+
     #[test]
     fn a_file_that_was_cut_off_says_so() {
-        let heading = r#"{"pcsApiAuditExport":{"table":"t","begun":"2026-11-21T13:00:00Z","ends":true}}"#;
-        let row = r#"{"pk":{"S":"a"}}"#;
-        let missing =
-            |lines: &[&str]| read(lines.join("\n").as_bytes(), &mut (), |(), _| Ok(()), |(), _| ()).unwrap();
-        assert_eq!(missing(&[heading, row, &end(1)]), None);
-        assert_eq!(missing(&[row]), None, "files of other tools");
-        assert!(missing(&[heading, row]).unwrap().contains("no last line"));
-        assert!(missing(&[heading]).unwrap().contains("0 rows and no last line"));
-        assert!(
-            missing(&[heading, row, &end(2)])
-                .unwrap()
-                .contains("with 2 rows and has 1")
-        );
-        let after = [heading, &end(0), row].join("\n");
-        assert!(read(after.as_bytes(), &mut (), |(), _| Ok(()), |(), _| ()).is_err());
+        assert_eq!(extent(&[HEADING, ROW, &end(1)]), Ok(Extent::Whole));
+        assert_eq!(extent(&["", HEADING, ROW, &end(1), ""]), Ok(Extent::Whole));
+        for (lines, expected) in [
+            (&[HEADING, ROW][..], "1 rows and no last line"),
+            (&[HEADING], "0 rows and no last line"),
+            (&[HEADING, ROW, &end(2)], "with 2 rows and has 1"),
+            (&[ROW], "no first line"),
+            (&[ROW, &end(1)], "no first line"),
+            (&[&end(0)], "no first line"),
+            (&[WRAPPED, ROW], "no first line"),
+            (&[WRAPPED, &end(1)], "no first line"),
+        ] {
+            match extent(lines) {
+                Ok(Extent::CutOff(told)) => assert!(told.contains(expected), "{lines:?}: {told}"),
+                other => panic!("{lines:?}: {other:?}"),
+            }
+        }
+        for lines in [&[WRAPPED, WRAPPED][..], &[]] {
+            assert_eq!(extent(lines), Ok(Extent::Unknown), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_in_the_wrong_place_is_named() {
+        for (lines, expected) in [
+            (
+                &[HEADING, &end(0), ROW][..],
+                "line 3 comes after the end of the export",
+            ),
+            (
+                &[HEADING, &end(0), HEADING],
+                "line 3 comes after the end of the export",
+            ),
+            (&[HEADING, HEADING], "line 2 is the first line of another export"),
+            (&[ROW, HEADING], "line 2 is the first line of another export"),
+        ] {
+            let told = extent(lines).unwrap_err();
+            assert!(told.starts_with(expected), "{lines:?}: {told}");
+        }
     }
 
     /// As much as is asked for of a file without an end: no more than a line's limit is taken from it.

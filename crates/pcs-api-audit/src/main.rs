@@ -20,7 +20,8 @@ use pcs_api_audit::{
     connect::{Access, Connected},
     export::{self, Stretch},
     failure::Failure,
-    file, lines,
+    file::{self, Extent},
+    lines,
     output::Output,
     progress::Progress,
     range, scan, story, tail,
@@ -142,7 +143,7 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
     };
     let verifier = Verifier::new(rules, |finding| report.finding(&finding));
     let mut both = (verifier, Progress::begin("rows read"));
-    let cut = file::read(
+    let extent = file::read(
         BufReader::new(file),
         &mut both,
         |(verifier, _), heading| {
@@ -157,11 +158,17 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
             progress.step();
             verifier.add(&row);
         },
-    )?;
+    );
+    let extent = extent.map_err(|failure| match failure {
+        Failure::Input(fault) => Failure::Input(format!("`{name}`: {fault}")),
+        other @ (Failure::Table(..) | Failure::Index | Failure::Output(_)) => other,
+    })?;
     let (mut verifier, progress) = both;
     progress.end();
-    if let Some(message) = cut {
-        verifier.cut_off(message);
+    match extent {
+        Extent::CutOff(message) => verifier.cut_off(message),
+        Extent::Unknown => verifier.without_extent(),
+        Extent::Whole => {}
     }
     Ok(verifier.finish())
 }

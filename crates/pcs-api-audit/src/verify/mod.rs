@@ -154,6 +154,11 @@ impl<F: FnMut(Finding)> Verifier<F> {
         self.find(Finding::new(Kind::MissingRow, message));
     }
 
+    /// The rows are a file that does not say how many were written into it.
+    pub fn without_extent(&mut self) {
+        self.summary.extent_unknown = true;
+    }
+
     /// Takes in one row: checks its hash, and remembers its place.
     pub fn add(&mut self, row: &Item) {
         self.summary.rows += 1;

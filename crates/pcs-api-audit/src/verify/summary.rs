@@ -39,6 +39,8 @@ pub struct Summary {
     pub awaited: u64,
     /// A key was given, and no digest is there yet that it signed or had to sign.
     pub key_unused: bool,
+    /// The file does not say how many rows were written into it.
+    pub extent_unknown: bool,
     /// Rows that an export holds without their secret: known by their hash only.
     pub withheld: u64,
 }
@@ -143,6 +145,12 @@ impl Summary {
                  check again, for until then nothing shows whether something is missing there",
                 many(self.awaited, "hour has", "hours have")
             ),
+        );
+        note(
+            u64::from(self.extent_unknown),
+            "the file does not say how many rows it had: only chains and digests show whether some are missing; \
+             compare with `itemCount` in the manifest of the export"
+                .to_owned(),
         );
         note(
             self.withheld,

@@ -38,9 +38,16 @@ impl Files {
     }
 }
 
+/// As an export of the table by this tool has them, without first and last line.
 fn lines(keep: impl Fn(&str) -> bool) -> String {
     let rows = TRAIL.rows.iter().filter(|row| keep(text(row, "pk")));
     rows.map(|row| file::line(row.clone()) + "\n").collect()
+}
+
+/// As DynamoDB's export to S3 has them.
+fn wrapped(keep: impl Fn(&str) -> bool) -> String {
+    let wrap = |line: &str| format!("{{\"Item\":{line}}}\n");
+    lines(keep).lines().map(wrap).collect()
 }
 
 fn hour(time: Timestamp) -> String {
@@ -51,7 +58,7 @@ fn hour(time: Timestamp) -> String {
 async fn a_file_without_rows_is_not_whole() {
     let files = Files::new();
     let begun = Timestamp::now();
-    let heading = format!(r#"{{"pcsApiAuditExport":{{"table":"t","begun":"{begun}","ends":true}}}}"#);
+    let heading = format!(r#"{{"pcsApiAuditExport":{{"table":"t","begun":"{begun}"}}}}"#);
     for content in [
         String::new(),
         "\n\n  \n".to_owned(),
@@ -103,7 +110,7 @@ async fn an_empty_table_is_not_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_calls_without_their_digests_is_not_whole() {
     let files = Files::new();
-    files.write(&lines(|pk| pk != "DIGEST"));
+    files.write(&wrapped(|pk| pk != "DIGEST"));
     let (status, told) = files.verify(&["--signed-from", "2026-01-01T00"]).await;
     assert_eq!(status, Some(1), "{told}");
     assert!(told.contains("missing-hour: "), "{told}");
@@ -112,7 +119,7 @@ async fn a_file_of_calls_without_their_digests_is_not_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_digests_without_their_calls_is_not_whole() {
     let files = Files::new();
-    files.write(&lines(|pk| pk == "DIGEST"));
+    files.write(&wrapped(|pk| pk == "DIGEST"));
     let (status, told) = files.verify(&[]).await;
     assert_eq!(status, Some(1), "{told}");
     assert!(told.contains("hour-mismatch: "), "{told}");
@@ -165,7 +172,7 @@ fn digests_that_had_to_be_signed_and_are_not_there_are_missed() {
 async fn a_file_that_was_cut_off_is_not_whole() {
     let files = Files::new();
     let begun = Timestamp::now();
-    let heading = format!(r#"{{"pcsApiAuditExport":{{"table":"t","begun":"{begun}","ends":true}}}}"#);
+    let heading = format!(r#"{{"pcsApiAuditExport":{{"table":"t","begun":"{begun}"}}}}"#);
     let whole = format!(
         "{heading}\n{}{}\n",
         lines(|_| true),
@@ -181,20 +188,51 @@ async fn a_file_that_was_cut_off_is_not_whole() {
         assert_eq!(status, Some(1), "{kept}: {told}");
         assert!(told.contains("no last line: it was cut off"), "{kept}: {told}");
     }
+    for from in [1, 2, all.len() / 2, all.len() - 1] {
+        for to in [all.len(), all.len() - 1] {
+            if from < to {
+                files.write(&all[from..to].join("\n"));
+                let (status, told) = files.verify(&[]).await;
+                assert_eq!(status, Some(1), "{from}..{to}: {told}");
+                assert!(
+                    told.contains("no first line: it was cut off"),
+                    "{from}..{to}: {told}"
+                );
+            }
+        }
+    }
     files.write(&format!("{}\n{{\"pk\":{{\"S\"", all[..5].join("\n")));
-    assert_eq!(files.verify(&[]).await.0, Some(2), "in the middle of a row");
+    let (status, told) = files.verify(&[]).await;
+    assert_eq!(status, Some(2), "in the middle of a row: {told}");
+    assert!(
+        told.contains("rows`: line 6 is no row"),
+        "the file is named: {told}"
+    );
+}
+
+/// DynamoDB's export to S3 has neither a first nor a last line: it can be checked, and what it cannot show is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_dynamodbs_own_export_need_no_first_line() {
+    let files = Files::new();
+    files.write(&wrapped(|_| true));
+    let (status, told) = files.verify(&[]).await;
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        told.contains("note: the file does not say how many rows it had"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_and_another_tables_rows_are_not_whole() {
     let files = Files::new();
-    files.write(&lines(|_| true));
+    files.write(&wrapped(|_| true));
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openssl-p256.pem");
     std::fs::copy(fixture, files.folder.path().join("key")).unwrap();
     let (status, told) = files.verify(&[]).await;
     assert_eq!(status, Some(1), "{told}");
     assert!(told.contains("bad-signature: "), "{told}");
-    files.write("{\"id\":{\"S\":\"1\"},\"name\":{\"S\":\"ann\"}}\n");
+    files.write("{\"Item\":{\"id\":{\"S\":\"1\"},\"name\":{\"S\":\"ann\"}}}\n");
     let (status, told) = files.verify(&[]).await;
     assert_eq!(status, Some(1), "{told}");
     assert!(told.contains("inserted-row: "), "{told}");
