@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use jiff::Timestamp;
 use pcs_api::{audit::question, operations::Operation};
 use pcs_api_audit::{
-    connect::url,
+    service::url,
     time::{ago, hour, time},
 };
 
@@ -20,6 +20,8 @@ Exit status: 0: done, also where nothing was found, and for `verify` whole; 1: `
 /// Credentials and Region are found as the AWS CLI finds them.
 #[derive(Debug, Parser)]
 #[command(name = "pcs-api-audit", version, after_help = STATUS)]
+// Without a command its help would be printed, as an error of forty lines.
+#[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -49,7 +51,10 @@ pub struct Place {
     /// Name of the audit table; `PCS_API_AUDIT_TABLE` does the same
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
-    /// Region of the table
+    /// Name or ARN of the `CloudFormation` stack whose table it is (its output `AuditTableName`)
+    #[arg(long, value_name = "NAME", value_parser = stack, conflicts_with = "table")]
+    pub stack: Option<String>,
+    /// Region of the table, and of the stack
     #[arg(long)]
     pub region: Option<String>,
     /// Profile of ~/.aws/config
@@ -65,16 +70,16 @@ pub struct Verify {
     #[command(flatten)]
     pub place: Place,
     /// Check a raw export instead of a table
-    #[arg(long, value_name = "FILE", conflicts_with = "table")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["table", "stack"])]
     pub file: Option<PathBuf>,
     /// Public half of the key that signs the digests: PEM, or base64 as `aws kms get-public-key` gives it
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
     /// Hour from which on digests must be signed, like 2026-11-21T13; with a key the default is all
-    #[arg(long, value_name = "HOUR", value_parser = hour)]
+    #[arg(long, value_name = "HOUR", allow_hyphen_values = true, value_parser = hour)]
     pub signed_from: Option<Timestamp>,
     /// Judge what has expired, and what is late, as of this time; default now, or when the export was made
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
     pub as_of: Option<Timestamp>,
     /// Findings and the summary as JSON lines
     #[arg(long)]
@@ -89,7 +94,7 @@ pub struct Tail {
     #[arg(long)]
     pub follow: bool,
     /// Begin this long ago, at most 366 days
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = ago)]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, default_value = "10m", value_parser = ago)]
     pub since: Timestamp,
 }
 
@@ -117,13 +122,13 @@ pub struct Query {
     #[arg(long, value_name = "REGION", value_parser = region)]
     pub of_region: Option<String>,
     /// From this time on, at most 366 days before the end (3,660 with one of the three ids): 2026-11-21T13:30:00Z, 2026-11-21T13, 2026-11-21, or a time ago like 36h
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "24h", value_parser = time)]
     pub from: Timestamp,
     /// Before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
     pub to: Option<Timestamp>,
     /// At most so many calls; they are shown as they are read
-    #[arg(long, default_value = "100", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_hyphen_values = true, default_value = "100", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,
     /// JSON lines
     #[arg(long)]
@@ -147,10 +152,10 @@ pub struct Export {
     #[command(flatten)]
     pub place: Place,
     /// Calls from this time on, at most 366 days before the end; without it the whole table is read, in the order of its partitions
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
     pub from: Option<Timestamp>,
     /// Calls before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time, requires = "from")]
     pub to: Option<Timestamp>,
     /// The rows themselves in DynamoDB JSON, which `verify --file` reads
     #[arg(long)]
@@ -163,6 +168,16 @@ pub struct Export {
 /// A value that the API's own parameter would take; with another nothing could be found.
 fn checked(operation: Operation, parameter: &str, value: &str) -> Result<String, String> {
     question::fault(operation, parameter, value).map_or_else(|| Ok(value.to_owned()), Err)
+}
+
+fn stack(text: &str) -> Result<String, String> {
+    let is_one = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-:/".contains(&byte));
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "must be the name of a stack, letters, digits and hyphens, or its ARN".to_owned())
 }
 
 fn principal(text: &str) -> Result<String, String> {

@@ -1,22 +1,38 @@
 //! A client of the table's DynamoDB, with the credentials that every AWS tool would find, and what to change where it
 //! cannot be read.
 
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 
 use crate::{
-    failure::{Cause, Failure},
-    text::printable,
+    credentials::Checked,
+    failure::{Cause, Failure, Refused, innermost},
+    service::{Service, url, with_detail},
+    stack,
 };
 
-/// Names the table where `--table` does not; the function reads the same variable.
+/// Names the table where `--table` and `--stack` do not; the function reads the same variable.
 pub const TABLE_VARIABLE: &str = "PCS_API_AUDIT_TABLE";
-const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+const ENDPOINT_VARIABLES: [&str; 3] = [
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_CLOUDFORMATION",
+    "AWS_ENDPOINT_URL",
+];
+/// A page of a megabyte takes DynamoDB a fraction of it; who says nothing for so long has nothing to say.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the person says about where the table is; the rest is `~/.aws/config`, environment variables and so on.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     pub table: Option<String>,
+    /// Name of the `CloudFormation` stack whose table it is.
+    pub stack: Option<String>,
     pub region: Option<String>,
     pub profile: Option<String>,
     /// Instead of AWS's own; `AWS_ENDPOINT_URL_DYNAMODB` does the same.
@@ -28,53 +44,111 @@ pub struct Access {
 pub struct Connected {
     pub client: Client,
     pub table: String,
-    region: String,
-    endpoint: Option<String>,
+    service: Service,
+}
+
+/// What names the table.
+enum Named {
+    Table(String),
+    Stack(String),
 }
 
 impl Access {
     pub async fn connect(self) -> Result<Connected, Failure> {
         check_variables()?;
-        let table = self
-            .table
-            .or_else(|| variable(TABLE_VARIABLE))
-            .filter(|table| !table.is_empty());
-        let table = table.ok_or_else(|| {
-            let message = "no table is named: give --table NAME, or set PCS_API_AUDIT_TABLE (the stack's output AuditTableName)";
-            Failure::Input(message.to_owned())
-        })?;
-        // TLS by ring, as in the function; the default client would bring another library.
-        let mut loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(pcs_api::aws::http_client());
-        // Asked for it, the loader panics at a value of the environment's or the profile's that it does not know.
-        loader = loader.retry_config(RetryConfig::standard().with_max_attempts(attempts()?));
-        if let Some(region) = self.region {
-            loader = loader.region(Region::new(region));
-        }
-        if let Some(profile) = self.profile {
-            loader = loader.profile_name(profile);
-        }
-        let config = loader.load().await;
+        let named = named(self.table, self.stack)?;
+        let config = load(self.region, self.profile.clone()).await?;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             let message = "no Region is known: give --region, or set AWS_REGION or a profile with one";
             Failure::Input(message.to_owned())
         })?;
         check_region(&region)?;
-        let mut builder = aws_sdk_dynamodb::config::Builder::from(&config);
-        let endpoint = self
-            .endpoint_url
-            .clone()
-            .or_else(|| ENDPOINT_VARIABLES.iter().find_map(|name| variable(name)));
         // Only for DynamoDB: credentials may come from other services.
-        if let Some(url) = self.endpoint_url {
-            builder = builder.endpoint_url(url);
-        }
+        let service = Service::dynamodb(&config, &region, self.endpoint_url)?;
+        let provider = match self.profile {
+            Some(profile) => of_profile(profile, &config),
+            None => config
+                .credentials_provider()
+                .ok_or_else(|| service.failure(&no_credentials(String::new())))?,
+        };
+        let (provider, credentials) = Checked::over(provider)
+            .await
+            .map_err(|error| service.failure(&no_credentials(told(&error))))?;
+        let table = match named {
+            Named::Table(table) => table,
+            Named::Stack(stack) => stack::table_of(&stack, &config, &region, credentials).await?,
+        };
+        let mut builder = aws_sdk_dynamodb::config::Builder::from(&config)
+            .credentials_provider(SharedCredentialsProvider::new(provider));
+        builder.set_endpoint_url(service.endpoint.clone());
         Ok(Connected {
             client: Client::from_conf(builder.build()),
             table,
-            region,
-            endpoint,
+            service,
         })
+    }
+}
+
+/// An argument counts before the variable.
+fn named(table: Option<String>, stack: Option<String>) -> Result<Named, Failure> {
+    if let Some(stack) = stack {
+        return Ok(Named::Stack(stack));
+    }
+    let table = table
+        .or_else(|| variable(TABLE_VARIABLE))
+        .filter(|table| !table.is_empty());
+    table.map(Named::Table).ok_or_else(|| {
+        let message = "no table is named: give --stack with the name of the CloudFormation stack, give --table, or set PCS_API_AUDIT_TABLE (the stack's output AuditTableName)";
+        Failure::Input(message.to_owned())
+    })
+}
+
+async fn load(region: Option<String>, profile: Option<String>) -> Result<SdkConfig, Failure> {
+    // TLS by ring, as in the function; the default client would bring another library.
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(pcs_api::aws::http_client());
+    // Asked for it, the loader panics at a value of the environment's or the profile's that it does not know.
+    loader = loader.retry_config(RetryConfig::standard().with_max_attempts(attempts()?));
+    loader = loader.timeout_config(TimeoutConfig::builder().read_timeout(ANSWER_TIMEOUT).build());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    Ok(loader.load().await)
+}
+
+/// As with the AWS CLI a profile that is an argument counts before keys of the environment; to the SDK it does not, and
+/// the table of another account would be read.
+fn of_profile(profile: String, config: &SdkConfig) -> SharedCredentialsProvider {
+    let surroundings = ProviderConfig::without_region()
+        .with_region(config.region().cloned())
+        .with_http_client(pcs_api::aws::http_client());
+    let provider = ProfileFileCredentialsProvider::builder()
+        .configure(&surroundings)
+        .profile_name(profile);
+    SharedCredentialsProvider::new(provider.build())
+}
+
+fn no_credentials(detail: String) -> Refused {
+    Refused {
+        cause: Cause::NoCredentials,
+        detail,
+    }
+}
+
+/// Where nothing was found the SDK lists all places where nothing was found.
+fn told(error: &CredentialsError) -> String {
+    let told = innermost(error);
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) && told.contains("Attempted") {
+        return String::new();
+    }
+    told
+}
+
+impl Service {
+    fn failure(&self, refused: &Refused) -> Failure {
+        Failure::Input(format!("the table could not be read: {}", self.sentence(refused)))
     }
 }
 
@@ -86,8 +160,8 @@ impl Connected {
         } else {
             failure
         };
-        if let Failure::Table(cause, detail) = &failure {
-            let sentence = self.sentence(*cause, &one_line(detail));
+        if let Failure::Table(refused) = &failure {
+            let sentence = self.sentence(refused);
             return Failure::Input(format!("the table could not be read: {sentence}"));
         }
         failure
@@ -109,63 +183,57 @@ impl Connected {
             .map_or_else(|error| Failure::of_table(&error), |_| Failure::Index)
     }
 
-    fn sentence(&self, cause: Cause, detail: &str) -> String {
-        let (table, region) = (&self.table, &self.region);
-        let place = match &self.endpoint {
-            Some(url) => format!("at {url}"),
-            None => format!("in Region {region}"),
-        };
-        match cause {
-            Cause::NoTable => format!(
-                "there is no table `{table}` in Region {region}{}; give another --table (the stack's output AuditTableName) or --region",
-                self.endpoint
-                    .as_ref()
-                    .map_or_else(String::new, |url| format!(" at {url}"))
-            ),
+    fn sentence(&self, refused: &Refused) -> String {
+        let (table, region, place) = (&self.table, &self.service.region, self.service.place());
+        let told = match refused.cause {
+            Cause::NoTable => {
+                let at = match &self.service.endpoint {
+                    Some(url) => format!(" at {url}"),
+                    None => String::new(),
+                };
+                return format!(
+                    "there is no table `{table}` in Region {region}{at}; give another --stack, --table (the stack's output AuditTableName) or --region"
+                );
+            }
             Cause::NoIndex => format!(
-                "`{table}` lacks an index of the audit's, so it is another table; give another --table (the stack's output AuditTableName): {detail}"
+                "`{table}` lacks an index of the audit's, so it is another table; give another --table (the stack's output AuditTableName)"
             ),
-            Cause::NotReached => format!(
-                "no DynamoDB answers {place}; change --endpoint-url or AWS_ENDPOINT_URL_DYNAMODB, or look at the network: {detail}"
-            ),
-            Cause::NotDynamoDb => format!(
-                "what answers {place} is no DynamoDB; change --endpoint-url or AWS_ENDPOINT_URL_DYNAMODB: {detail}"
-            ),
-            Cause::NoCredentials => format!(
-                "there are no credentials; give --profile, set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws sso login`: {detail}"
-            ),
-            Cause::CredentialsRefused => format!(
-                "AWS does not take the credentials {place}; renew them, or give another --profile: {detail}"
-            ),
-            Cause::Denied => format!(
-                "the credentials may not read `{table}`; they need what the README says of auditors: {detail}"
-            ),
-            Cause::Other => format!("`{table}` {place}: {detail}"),
-        }
+            Cause::Denied => {
+                format!("the credentials may not read `{table}`; they need what the README says of auditors")
+            }
+            Cause::Other => format!("`{table}` {place}"),
+            Cause::NoStack
+            | Cause::NotReached
+            | Cause::NotHttp
+            | Cause::NotTheService
+            | Cause::NoCredentials
+            | Cause::CredentialsRefused => return self.service.sentence(refused),
+        };
+        with_detail(&told, refused)
     }
-}
-
-/// What the SDK or a server says, which may be anything.
-fn one_line(detail: &str) -> String {
-    const CHARACTERS_MAX: usize = 400;
-    let words: Vec<&str> = detail.split_whitespace().collect();
-    printable(&words.join(" ")).chars().take(CHARACTERS_MAX).collect()
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A variable that is not UTF-8 would count as one that is not set, and what is said then would be wrong.
+/// A variable that is not UTF-8 would count as one that is not set, and what is said then would be wrong. Some become
+/// headers, which hold no line break.
 fn check_variables() -> Result<(), Failure> {
-    let odd = std::env::vars_os().find_map(|(name, value)| {
+    let read = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
-        let is_read = name == TABLE_VARIABLE || name.starts_with("AWS_");
-        (is_read && value.to_str().is_none()).then_some(name)
+        (name == TABLE_VARIABLE || name.starts_with("AWS_")).then_some((name, value))
     });
-    if let Some(name) = odd {
+    for (name, value) in read {
+        let fault = match value.to_str() {
+            None => "is not UTF-8",
+            Some(value) if value.contains(char::is_control) => {
+                "holds a line break or another control character"
+            }
+            Some(_) => continue,
+        };
         return Err(Failure::Input(format!(
-            "{name} is not UTF-8; set it anew, or unset it"
+            "{name} {fault}; set it anew, or unset it"
         )));
     }
     for name in ENDPOINT_VARIABLES {
@@ -174,18 +242,6 @@ fn check_variables() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The SDK would say of another only that it could not be built.
-pub fn url(text: &str) -> Result<String, String> {
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
-    let host = rest.map_or("", |rest| rest.split('/').next().unwrap_or_default());
-    if host.is_empty() || text.contains(|char: char| char.is_whitespace() || char.is_control()) {
-        return Err("must be a URL like http://127.0.0.1:3003".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 /// How often the SDK tries: AWS's own variable, checked.

@@ -5,6 +5,7 @@
 
 pub mod cloudtrail;
 pub mod connect;
+pub mod credentials;
 pub mod dynamodb_json;
 pub mod export;
 pub mod failure;
@@ -15,6 +16,8 @@ pub mod plain;
 pub mod progress;
 pub mod range;
 pub mod scan;
+pub mod service;
+pub mod stack;
 pub mod story;
 pub mod tail;
 pub mod text;

@@ -4,13 +4,12 @@ mod arguments;
 
 use std::{
     fs::File,
-    io::{BufReader, Read, Write},
+    io::{self, BufReader, Read},
     path::Path,
     process::ExitCode,
 };
 
 use arguments::{Arguments, Command, Export, Place, Query, Show, Tail, Verify};
-use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::{
     event,
@@ -29,9 +28,9 @@ use pcs_api_audit::{
 };
 use serde_json::{Value, json};
 
-/// Status of a check that found something, and of one that could not be made.
+const PROGRAM: &str = "pcs-api-audit";
+/// Status of a check that found something.
 const NOT_WHOLE: u8 = 1;
-const FAILED: u8 = 2;
 /// No PEM of a key on P-256 is longer.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
 /// As the API.
@@ -39,7 +38,11 @@ const CLUSTERS_MAX: usize = 4;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments: Arguments = match local_program::arguments(PROGRAM) {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
+    let result = match arguments.command {
         Command::Verify(arguments) => verify(arguments).await,
         Command::Tail(arguments) => tail_calls(arguments).await,
         Command::Query(arguments) => query_calls(arguments).await,
@@ -49,11 +52,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(status) => status,
         Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Whoever closed standard error wants no word of it.
-            let _ = writeln!(std::io::stderr(), "pcs-api-audit: {failure}");
-            ExitCode::from(FAILED)
-        }
+        Err(failure) => local_program::refuse(PROGRAM, &failure.to_string()),
     }
 }
 
@@ -73,7 +72,7 @@ async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
     let mut report = Report {
         output: Output::open(None)?,
         json: arguments.json,
-        is_reader_gone: false,
+        fault: None,
     };
     let summary = if let Some(path) = arguments.file {
         verify_file(&path, rules, &mut report)?
@@ -83,6 +82,7 @@ async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
         explained(&connected, checked).await?
     };
     report.summary(&summary);
+    report.end()?;
     Ok(if summary.is_whole() {
         ExitCode::SUCCESS
     } else {
@@ -161,7 +161,7 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
     );
     let extent = extent.map_err(|failure| match failure {
         Failure::Input(fault) => Failure::Input(format!("`{name}`: {fault}")),
-        other @ (Failure::Table(..) | Failure::Index | Failure::Output(_)) => other,
+        other @ (Failure::Table(_) | Failure::Index | Failure::Output(_)) => other,
     })?;
     let (mut verifier, progress) = both;
     progress.end();
@@ -177,7 +177,8 @@ fn verify_file(path: &Path, rules: Rules, report: &mut Report) -> Result<Summary
 struct Report {
     output: Output,
     json: bool,
-    is_reader_gone: bool,
+    /// Why nothing is written any more.
+    fault: Option<io::Error>,
 }
 
 impl Report {
@@ -201,8 +202,16 @@ impl Report {
     }
 
     fn line(&mut self, line: &str) {
-        if !self.is_reader_gone {
-            self.is_reader_gone = self.output.line(line).and_then(|()| self.output.flush()).is_err();
+        if self.fault.is_none() {
+            self.fault = self.output.line(line).and_then(|()| self.output.flush()).err();
+        }
+    }
+
+    /// Findings that could not be written were told to nobody.
+    fn end(self) -> Result<(), Failure> {
+        match self.fault.map(Failure::Output) {
+            Some(failure) if !failure.is_reader_gone() => Err(failure),
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -306,21 +315,42 @@ async fn export_calls(arguments: Export) -> Result<ExitCode, Failure> {
     };
     let connected = arguments.place.connect().await?;
     let (client, table) = (&connected.client, &connected.table);
-    let mut output = Output::open(arguments.output.as_deref())?;
+    let path = arguments.output.as_deref();
+    let named = |error| unwritable(path, error);
+    let mut output = Output::open(path).map_err(named)?;
     let done = if arguments.raw {
         export::raw(client, table, stretch, &mut output).await
     } else {
         export::records(client, table, stretch, &mut output).await
     };
     explained(&connected, done).await?;
-    output.end()?;
+    output.end().map_err(named)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the file that was asked for: the one that is written to until it is whole has a name of its own.
+fn unwritable(path: Option<&Path>, error: io::Error) -> Failure {
+    match path {
+        Some(path) if error.kind() != io::ErrorKind::BrokenPipe => {
+            // The other kind repeats a path, which is not the one that was asked for.
+            let cause = match error.raw_os_error() {
+                Some(_) => error.to_string(),
+                None => error.kind().to_string(),
+            };
+            let name = path.display();
+            Failure::Input(format!(
+                "--output `{name}` could not be written: {cause}; name another file"
+            ))
+        }
+        Some(_) | None => Failure::Output(error),
+    }
 }
 
 impl Place {
     async fn connect(self) -> Result<Connected, Failure> {
         let access = Access {
             table: self.table,
+            stack: self.stack,
             region: self.region,
             profile: self.profile,
             endpoint_url: self.endpoint_url,

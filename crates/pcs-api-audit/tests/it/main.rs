@@ -7,11 +7,13 @@
 )]
 
 mod commands;
+mod endpoints;
 mod forged;
 mod presence;
 mod property;
 mod retention;
 mod signer;
+mod stack;
 mod table;
 mod tampered;
 mod usage;

@@ -86,8 +86,114 @@ async fn what_finds_nothing_by_mistake_is_refused_with_what_was_meant() {
         let mut command = program(None, arguments);
         command.env("PCS_API_AUDIT_TABLE", TABLE);
         let (status, told) = ended(command).await;
-        assert_eq!(status, Some(2), "{arguments:?}: {told}");
+        assert_eq!(
+            (status, told.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {told}"
+        );
         assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_word_is_told_in_one_sentence() {
+    for (arguments, expected) in [
+        (
+            &[][..],
+            "pcs-api-audit: 'pcs-api-audit' requires a subcommand but one was not provided; [subcommands: verify,",
+        ),
+        (&["qury"], "similar subcommand exists: 'query'; see --help"),
+        (
+            &["query", "--tabel", TABLE],
+            "unexpected argument '--tabel' found; tip: ",
+        ),
+        (&["query", "--table"], "a value is required for '--table <NAME>'"),
+        (
+            &["query", "--limit", "-1"],
+            "invalid value '-1' for '--limit <LIMIT>'",
+        ),
+        (
+            &["tail", "--since", "-1h"],
+            "must be a duration like 90s, 10m or 36h; see --help",
+        ),
+        (
+            &["query", "--from", "-1h"],
+            "invalid value '-1h' for '--from <TIME>'",
+        ),
+        (
+            &["query", "--limit", "1", "--limit", "2"],
+            "cannot be used multiple times",
+        ),
+        (
+            &["export", "--to", "1h"],
+            "were not provided: --from <TIME>; see --help",
+        ),
+        (&["show"], "were not provided: <EVENT_ID>; see --help"),
+        (&["show", "a", "b"], "unexpected argument 'b' found; see --help"),
+        (&["query", "--decision", "a\nb"], "see --help"),
+    ] {
+        let (status, told) = ended(program(None, arguments)).await;
+        assert_eq!(
+            (status, told.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {told}"
+        );
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_that_cannot_be_made_is_named() {
+    let stack = used().await;
+    let folder = tempfile::tempdir().unwrap();
+    for file in [folder.path().join("none/rows.jsonl"), folder.path().to_owned()] {
+        let file = file.to_str().unwrap();
+        let (status, told) = run(&stack, &["export", "--output", file]).await;
+        assert_eq!((status, told.lines().count()), (Some(2), 1), "{told}");
+        let expected = format!("--output `{file}` could not be written: ");
+        assert!(told.contains(&expected) && !told.contains("at path"), "{told}");
+    }
+}
+
+/// A disk without room, or any other output that takes nothing: what was not written was not done.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_takes_nothing_is_a_failure() {
+    let stack = used().await;
+    let id = run(&stack, &["query", "--limit", "1"]).await.1;
+    let id = id.split_whitespace().last().unwrap().to_owned();
+    for arguments in [
+        &["verify"][..],
+        &["verify", "--json"],
+        &["query"],
+        &["query", "--json"],
+        &["tail"],
+        &["tail", "--follow"],
+        &["show", &id],
+        &["show", &id, "--json"],
+        &["export"],
+        &["export", "--raw"],
+        &["export", "--output", "/dev/full"],
+        &["--help"],
+        &["--version"],
+        &["verify", "--help"],
+    ] {
+        let is_help = arguments
+            .iter()
+            .any(|word| ["--help", "--version"].contains(word));
+        let mut command = program((!is_help).then_some(&stack), arguments);
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        command.stdout(full);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), told.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {told}"
+        );
+        assert!(told.contains("be written"), "{arguments:?}: {told}");
     }
 }
 
@@ -239,7 +345,7 @@ async fn what_is_not_utf8_is_named() {
     command.arg(odd);
     let (status, told) = ended(command).await;
     assert_eq!(status, Some(2), "{told}");
-    assert!(told.contains("invalid UTF-8"), "{told}");
+    assert!(told.contains("--table: the value is not UTF-8"), "{told}");
 }
 
 /// What the SDK's loader would panic at, and what its client would say in words of its own.
