@@ -41,7 +41,7 @@ const EVENT_BYTES_END: usize = 6 * 1024 * 1024;
 
 /// How many invocations run at once. In AWS each has a processor's share of its own; here all share this machine, and a
 /// call that waits for its turn is served, where one that got a thirtieth of a processor would run out of its time.
-const INVOCATIONS_MAX: usize = 8;
+const INVOCATIONS_MAX: usize = 4;
 
 /// API Gateway and the function behind it.
 #[derive(Debug)]
