@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 const HTML: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/page.css");
 const SCRIPT: &str = include_str!("../page/page.js");
+const TEXT: &str = include_str!("../page/text.js");
 const ICON: &str = include_str!("../page/icon.svg");
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -127,6 +128,7 @@ impl Page {
             "/" => Answer::text("text/html; charset=utf-8", HTML),
             "/page.css" => Answer::text("text/css; charset=utf-8", STYLE),
             "/page.js" => Answer::text("text/javascript; charset=utf-8", SCRIPT),
+            "/text.js" => Answer::text("text/javascript; charset=utf-8", TEXT),
             "/icon.svg" => Answer::text("image/svg+xml", ICON),
             "/api/operations" => Answer::json(
                 &json!({"operations": Operation::all().map(Operation::name).collect::<Vec<_>>()}),

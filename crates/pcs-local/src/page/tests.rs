@@ -181,6 +181,7 @@ async fn every_answer_has_the_headers_that_keep_others_out() {
         ("/", 200, "text/html; charset=utf-8"),
         ("/page.css", 200, "text/css; charset=utf-8"),
         ("/page.js", 200, "text/javascript; charset=utf-8"),
+        ("/text.js", 200, "text/javascript; charset=utf-8"),
         ("/icon.svg", 200, "image/svg+xml"),
         ("/api/events", 200, "application/json"),
         ("/api/operations", 200, "application/json"),
