@@ -78,5 +78,8 @@ ROADS = {
         *documented(), *[request for transform in TRANSFORMS for request in on(transform, ["CreateChangeSet"])],
         *uploads(OWN_BUCKET, "pcs-api/"), *on("*", ["ValidateTemplate"]),
     ],
+    "a release: create-stack, update-stack, delete-stack": [
+        *documented(), *uploads(OWN_BUCKET, "pcs-api/0.2.0/pcs-api.yaml-"), *on("*", ["ValidateTemplate"]),
+    ],
     "a stack that is stuck": on(STACK, MENDS),
 }

@@ -15,7 +15,7 @@ import expand as expansion
 STAND_IN = """#!/bin/sh
 echo "$@" >"{noted}"
 pwd >"{noted}.place"
-mkdir -p "$5" && cd "$5" && echo binary >bootstrap && python3 -m zipfile --create pcs-api-0.1.0-$2.zip bootstrap
+mkdir -p "$5" && cd "$5" && echo binary >bootstrap && python3 -m zipfile --create pcs-api-0.0.0-$2.zip bootstrap
 rm bootstrap
 """
 

@@ -18,11 +18,12 @@ from moto import mock_aws
 from conftest import made
 from policies import documents
 
-# What moto's CloudFormation does not know; the API is imported instead of deployed.
+# What moto's CloudFormation does not know, and the record that names the domain; the API is imported instead of deployed.
 NOT_IN_MOTO = {
     "AWS::ApiGateway::Account", "AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::Deployment",
     "AWS::ApiGateway::DomainName", "AWS::ApiGateway::Stage", "AWS::CloudWatch::Dashboard",
-    "AWS::Lambda::EventInvokeConfig", "AWS::SQS::QueuePolicy", "AWS::SSM::Parameter", "AWS::WAFv2::WebACLAssociation",
+    "AWS::Lambda::EventInvokeConfig", "AWS::Route53::RecordSet", "AWS::SQS::QueuePolicy", "AWS::SSM::Parameter",
+    "AWS::WAFv2::WebACLAssociation",
 }
 PLACE = {"region_name": "us-east-1", "aws_access_key_id": "moto", "aws_secret_access_key": "moto"}
 
