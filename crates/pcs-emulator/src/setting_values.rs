@@ -21,6 +21,10 @@ pub(crate) enum Kind {
     CpuList,
     /// A number of months, days or hours.
     Purge,
+    /// Two ports with a dash between them.
+    PortRange,
+    /// How many jobs share what a queue has: a word, or a word and a number.
+    OverSubscribe,
 }
 
 impl Kind {
@@ -58,6 +62,11 @@ impl Kind {
             Kind::Purge => (
                 is_purge(value),
                 "must be a number of months, days or hours, like 12months or 60days",
+            ),
+            Kind::PortRange => (is_port_range(value), "must be a range of ports like 60001-63000"),
+            Kind::OverSubscribe => (
+                is_over_subscribe(value),
+                "must be NO, EXCLUSIVE, YES, FORCE, YES:N with N above 1, or FORCE:N with N above 0",
             ),
         };
         (!is_fine).then_some(wanted)
@@ -128,6 +137,25 @@ fn is_purge(text: &str) -> bool {
         && ["months", "days", "hours"]
             .iter()
             .any(|known| known.starts_with(&unit))
+}
+
+fn is_port_range(text: &str) -> bool {
+    let port = |text: &str| digits(text).filter(|port| (1..=u64::from(u16::MAX)).contains(port));
+    let range = text.split_once('-');
+    range.is_some_and(
+        |(first, last)| matches!((port(first), port(last)), (Some(first), Some(last)) if first < last),
+    )
+}
+
+fn is_over_subscribe(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    let least = match text.split_once(':') {
+        None => return ["NO", "EXCLUSIVE", "YES", "FORCE"].contains(&text.as_str()),
+        Some(("YES", number)) => (number, 2),
+        Some(("FORCE", number)) => (number, 1),
+        Some(_) => return false,
+    };
+    digits(least.0).is_some_and(|number| (least.1..=32_767).contains(&number))
 }
 
 #[cfg(test)]
@@ -201,6 +229,28 @@ mod tests {
                 Kind::Purge,
                 &["12", "2months", "60days", "1hour", "12H"],
                 &["", "days", "2weeks", "-1", "1.5days"],
+            ),
+            (
+                Kind::PortRange,
+                &["60001-63000", "1-65535"],
+                &[
+                    "",
+                    "60001",
+                    "63000-60001",
+                    "5-5",
+                    "0-10",
+                    "1-65536",
+                    "a-b",
+                    "1-2-3",
+                    "1,2",
+                ],
+            ),
+            (
+                Kind::OverSubscribe,
+                &["NO", "yes", "EXCLUSIVE", "Force", "YES:4", "FORCE:1", "force:2"],
+                &[
+                    "", "MAYBE", "YES:", "YES:1", "FORCE:0", "FORCE:x", "NO:2", "FORCE:-1", "YES:2:3",
+                ],
             ),
         ] {
             for value in taken {

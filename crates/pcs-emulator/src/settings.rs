@@ -251,6 +251,46 @@ mod tests {
         assert_eq!(off, ["[0].parameterName"]);
     }
 
+    /// The words that Slurm's `read_config.c` compares with; where it only looks whether a word is in the text
+    /// (`PriorityFlags`, `AccountingStoreFlags`), anything passes here too.
+    #[test]
+    fn words_that_no_slurm_knows_are_refused() {
+        for (rules, name, taken, refused) in [
+            ("cluster", "PreemptMode", "SUSPEND,GANG", "KILL"),
+            ("cluster", "PreemptType", "preempt/qos", "preempt/magic"),
+            (
+                "cluster",
+                "PrologFlags",
+                "Alloc,Contain,X11",
+                "Contain,Everything",
+            ),
+            ("cluster", "HealthCheckNodeState", "IDLE,CYCLE", "SLEEPING"),
+            (
+                "cluster",
+                "SelectTypeParameters",
+                "CR_Core_Memory,CR_LLN",
+                "CR_Rack",
+            ),
+            ("cluster", "SrunPortRange", "60001-63000", "all"),
+            ("cluster", "PriorityFlags", "MAX_TRES", ""),
+            ("queue", "PreemptMode", "requeue", "sometimes"),
+            ("queue", "OverSubscribe", "FORCE:4", "SHARE"),
+        ] {
+            assert_eq!(
+                wrong(rules, &[(name, taken)], "25.11", false),
+                [""; 0],
+                "{name}={taken}"
+            );
+            if !refused.is_empty() {
+                assert_eq!(
+                    wrong(rules, &[(name, refused)], "25.11", false),
+                    ["[0].parameterValue"],
+                    "{name}={refused}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn settings_and_options_have_their_first_version() {
         let socket = |version| {
