@@ -191,6 +191,8 @@ impl Connection {
         // The meter has the time of heads, and hyper's own would count idle time too.
         let connection = hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None)
+            // Who has said everything may still listen.
+            .half_close(true)
             .serve_connection(TokioIo::new(wire), answer);
         let mut connection = pin!(connection);
         let mut over = pin!(meter.over(&server.limits));

@@ -9,6 +9,7 @@ use aws_config::{
 };
 use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use pcs_api::config::{Trust, certificates};
 
 use crate::{
     credentials::Checked,
@@ -241,7 +242,11 @@ fn check_variables() -> Result<(), Failure> {
             url(&value).map_err(|must| Failure::Input(format!("{name} {must}")))?;
         }
     }
-    Ok(())
+    // The connector panics where the certificates that are named leave none to trust.
+    certificates::check(Trust::System, |name| {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    })
+    .map_err(|error| Failure::Input(error.to_string()))
 }
 
 /// How often the SDK tries: AWS's own variable, checked.

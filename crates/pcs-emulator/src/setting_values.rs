@@ -49,10 +49,11 @@ impl Kind {
             ),
             Kind::Boolean => (is_boolean(value), "must be YES or NO"),
             Kind::Float => (
-                value
-                    .parse::<f32>()
-                    .is_ok_and(|number| number.is_finite() && number >= 0.0),
-                "must be a number of 0 or more",
+                is_unlimited(value)
+                    || value
+                        .parse::<f32>()
+                        .is_ok_and(|number| number.is_finite() && number >= 0.0),
+                "must be a number of 0 or more, or INFINITE",
             ),
             Kind::Time => (
                 is_time(value),
@@ -192,7 +193,7 @@ mod tests {
             ),
             (
                 Kind::Float,
-                &["100", "99.5", "0"],
+                &["100", "99.5", "0", "UNLIMITED"],
                 &["", "abc", "-1", "NaN", "inf", "10%"],
             ),
             (

@@ -123,6 +123,12 @@ impl Shell {
         }
     }
 
+    /// Ends when no invocation is under way.
+    pub(crate) async fn idle(&self) {
+        let all = u32::try_from(INVOCATIONS_MAX).unwrap_or(u32::MAX);
+        let _all = self.turns.acquire_many(all).await;
+    }
+
     fn context(&self) -> Context {
         let mut context = Context::default();
         context.request_id = uuid::Uuid::new_v4().to_string();
@@ -162,7 +168,11 @@ impl Service for ApiPort {
     }
 
     async fn answer(&self, request: Request<Bytes>, peer: SocketAddr) -> Option<Response<Bytes>> {
-        Some(self.0.answer(request, peer).await)
+        // As in Lambda a call goes to its end, whether its client waits for it or not: it may have changed something.
+        let shell = Arc::clone(&self.0);
+        let answering = tokio::spawn(async move { shell.answer(request, peer).await });
+        let answer = answering.await;
+        Some(answer.unwrap_or_else(|_| self.0.failed("")))
     }
 
     fn refuse(&self, refusal: &Refusal, _: Option<Parts>) -> Response<Bytes> {

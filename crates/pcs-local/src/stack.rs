@@ -133,6 +133,7 @@ pub struct Stack {
     variables: BTreeMap<String, String>,
     /// The gateway, the page and the schedule, which call the servers.
     calls: JoinSet<()>,
+    shell: Arc<server::Shell>,
     stop_calls: watch::Sender<bool>,
     servers: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -215,7 +216,11 @@ impl Stack {
                 until_stopped,
             ));
         }
-        let serving = server.serve(server::ApiPort(shell), listener, until(stop_calls.subscribe()));
+        let serving = server.serve(
+            server::ApiPort(Arc::clone(&shell)),
+            listener,
+            until(stop_calls.subscribe()),
+        );
         calls.spawn(async move { report("the gateway", serving.await) });
 
         Ok(Stack {
@@ -228,6 +233,7 @@ impl Stack {
             iam_emulator,
             variables,
             calls,
+            shell,
             stop_calls,
             servers,
             stop,
@@ -263,16 +269,19 @@ impl Stack {
     /// Stops everything. Calls and a sweep that are under way end first, if they do so in seconds, and only then the
     /// servers that they need; a sweep that is cut off keeps the next from beginning for a while.
     pub async fn stop(mut self) {
-        for (stop, parts, most) in [
-            (&self.stop_calls, &mut self.calls, CALLS_END_IN),
-            (&self.stop, &mut self.servers, REST_ENDS_IN),
-        ] {
-            // Only fails when all of them are gone already.
-            let _ = stop.send(true);
-            let ended = async { while parts.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(most, ended).await;
-            parts.shutdown().await;
-        }
+        // Only fails when all of them are gone already.
+        let _ = self.stop_calls.send(true);
+        let ended = async {
+            while self.calls.join_next().await.is_some() {}
+            // Those whose clients have left.
+            self.shell.idle().await;
+        };
+        let _ = tokio::time::timeout(CALLS_END_IN, ended).await;
+        self.calls.shutdown().await;
+        let _ = self.stop.send(true);
+        let ended = async { while self.servers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(REST_ENDS_IN, ended).await;
+        self.servers.shutdown().await;
     }
 }
 

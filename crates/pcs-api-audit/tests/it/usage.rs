@@ -432,3 +432,32 @@ async fn a_reader_who_is_gone_is_no_panic() {
         }
     }
 }
+
+/// The connector panics where no certificate is left to trust, whatever the endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_cannot_be_trusted_are_one_sentence() {
+    for (variable, value) in [
+        ("SSL_CERT_FILE", "/dev/null/none"),
+        ("SSL_CERT_FILE", "/dev/zero"),
+        ("SSL_CERT_DIR", "/dev/null"),
+    ] {
+        for arguments in [
+            &["query", "--table", TABLE][..],
+            &["verify", "--table", TABLE],
+            &["tail", "--stack", "pcs-api"],
+        ] {
+            let mut command = program(None, arguments);
+            command.env(variable, value);
+            let (status, told) = ended(command).await;
+            assert_eq!(
+                (status, told.trim_end().lines().count()),
+                (Some(2), 1),
+                "{arguments:?}: {told}"
+            );
+            assert!(
+                told.contains(variable) && told.contains(value),
+                "{arguments:?}: {told}"
+            );
+        }
+    }
+}

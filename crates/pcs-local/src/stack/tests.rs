@@ -127,3 +127,25 @@ async fn the_database_answers_many_at_once_and_lets_no_page_read() {
     }
     stack.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_that_has_said_everything_is_answered() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    for (url, _) in ports(&stack) {
+        let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap())
+            .await
+            .unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut bytes = Vec::new();
+        let read = stream.read_to_end(&mut bytes);
+        tokio::time::timeout(HANGS, read).await.unwrap().unwrap();
+        assert!(
+            bytes.starts_with(b"HTTP/1.1 "),
+            "{url}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+    stack.stop().await;
+}
