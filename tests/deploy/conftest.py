@@ -1,8 +1,10 @@
 """What several test files share: the template, and what it comes to for each parameter set."""
 
+import contextlib
 import functools
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -47,18 +49,36 @@ def stack(scenario):
     return made(scenario)[1]
 
 
-@pytest.fixture(scope="session")
-def local():
-    """Where a running `pcs-local` listens. PCS_LOCAL_BIN names the program; without it cargo builds one."""
-    root = expansion.ROOT
-    binary = os.environ.get("PCS_LOCAL_BIN")
+def running(name, binary, *flags):
+    """What the program's READY line says, while it runs. Where `binary` names none, cargo builds one."""
     program = [binary] if binary else [
-        "cargo", "run", "--quiet", "--manifest-path", str(root / "Cargo.toml"), "--package", "pcs-local", "--"]
-    ports = ("--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0", "--page-port", "0")
-    with subprocess.Popen([*program, *ports], stdout=subprocess.PIPE, text=True) as process:
+        "cargo", "run", "--quiet", "--manifest-path", str(expansion.ROOT / "Cargo.toml"), "--package", name, "--"]
+    with subprocess.Popen([*program, *flags], stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline()
             assert line.startswith("READY "), f"{program} printed {line!r}"
             yield json.loads(line.removeprefix("READY "))
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def running_local(*flags):
+    """Where a running `pcs-local` listens. PCS_LOCAL_BIN names the program."""
+    ports = ("--port", "0", "--pcs-port", "0", "--iam-port", "0", "--dynamodb-port", "0", "--page-port", "0")
+    yield from running("pcs-local", os.environ.get("PCS_LOCAL_BIN"), *ports, *flags)
+
+
+@contextlib.contextmanager
+def running_emulator(*flags):
+    """Where a running `pcs-emulator` listens: built beside pcs-local, or by cargo."""
+    local = os.environ.get("PCS_LOCAL_BIN")
+    binary = str(pathlib.Path(local).with_name("pcs-emulator")) if local else None
+    for addresses in running("pcs-emulator", binary, "--port", "0", *flags):
+        yield addresses["pcs"]
+
+
+@pytest.fixture(scope="session")
+def local():
+    with running_local() as addresses:
+        yield addresses

@@ -99,14 +99,16 @@ class Stack:
     def decided(self):
         """The template with its conditions decided and its parameters put in; what points from one resource to
         another is left as it is."""
-        resources = {}
-        for name, resource in self.template["Resources"].items():
-            if "Condition" not in resource or self.condition(resource["Condition"]):
-                resources[name] = {key: self._decide(part) for key, part in resource.items() if key != "Condition"}
+        def there(section):
+            return {name: {key: self._decide(part) for key, part in each.items() if key != "Condition"}
+                    for name, each in self.template[section].items()
+                    if "Condition" not in each or self.condition(each["Condition"])}
+
         return {
             "AWSTemplateFormatVersion": self.template["AWSTemplateFormatVersion"],
             "Mappings": self.template["Mappings"],
-            "Resources": resources,
+            "Resources": there("Resources"),
+            "Outputs": there("Outputs"),
         }
 
     def _decide(self, expression):

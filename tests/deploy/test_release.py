@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -103,7 +104,7 @@ def test_it_is_what_the_page_says(release):
     archs = {re.search(r"-(arm64|x86_64)\.zip$", path.name)[1] for path in release.glob("*.zip")}
     assert archs
     made = {"pcs-api.yaml", "pcs-api-image.yaml", "pcs-api.openapi.yaml", "Containerfile", "iam", "CHANGES.md", "LICENSE",
-            "SHA256SUMS"}
+            "SHA256SUMS", "smoke", "smoke_api.py", "smoke_calls.py", "smoke_checks.py"}
     for arch in archs:
         made |= {f"pcs-api-{version}-{arch}.zip", f"pcs-api-{version}-{arch}.cdx.json",
                  f"pcs-api-programs-{version}-linux-{arch}.tar.gz"}
@@ -115,6 +116,15 @@ def test_it_is_what_the_page_says(release):
         assert f"`{told}" in page, name
     changes = (release / "CHANGES.md").read_text()
     assert "### Added" in changes and not re.search(r"^## ", changes, re.M)
+
+
+def test_smoke_needs_nothing_of_the_checkout(release, tmp_path):
+    """boto3 aside, which this Python has."""
+    for name in ("smoke", "smoke_api.py", "smoke_calls.py", "smoke_checks.py"):
+        (tmp_path / name).write_bytes((release / name).read_bytes())
+    done = subprocess.run([sys.executable, tmp_path / "smoke", "--help"], capture_output=True, text=True, check=False,
+                          cwd=tmp_path, env={"PATH": "/nonexistent", "HOME": str(tmp_path)})
+    assert done.returncode == 0 and "NOT TRIED" in done.stdout, done.stdout + done.stderr
 
 
 def test_its_template_is_the_one_that_was_tested(release):
