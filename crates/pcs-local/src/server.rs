@@ -19,7 +19,10 @@ use pcs_api::{
     gateway::Gateway,
     lambda::{self, Reply},
 };
-use serde_json::{Value, value::to_raw_value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -49,7 +52,7 @@ pub struct Shell {
     front: ApiGateway,
     gateway: Gateway,
     function_timeout: Duration,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Shell {
@@ -70,11 +73,11 @@ impl Shell {
             },
             gateway,
             function_timeout,
-            turns: Semaphore::new(INVOCATIONS_MAX),
+            turns: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
         })
     }
 
-    async fn answer(&self, request: Request<Bytes>, peer: SocketAddr) -> Response<Bytes> {
+    async fn answer(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> Response<Bytes> {
         if is_simple(&request) {
             let text = "A POST with a signed URL is taken with `Content-Type: application/json` alone, \
                         so that no web page can send it.";
@@ -88,20 +91,32 @@ impl Shell {
         }
     }
 
-    async fn invoke(&self, event: &Value) -> Response<Bytes> {
+    /// A call waits for its turn as long as its client does. Once it has begun it goes to its end, as in Lambda, whether
+    /// anybody waits or not: it may have changed something.
+    async fn invoke(self: Arc<Self>, event: &Value) -> Response<Bytes> {
         let request_id = event
             .pointer("/requestContext/requestId")
             .and_then(Value::as_str)
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .to_owned();
         let Ok(payload) = to_raw_value(event) else {
-            return self.failed(request_id);
+            return self.failed(&request_id);
         };
         if payload.get().len() >= EVENT_BYTES_END {
-            return self.rejected(&Rejection::request_too_large(), request_id);
+            return self.rejected(&Rejection::request_too_large(), &request_id);
         }
-        let Ok(_turn) = self.turns.acquire().await else {
-            return self.failed(request_id);
+        let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
+            return self.failed(&request_id);
         };
+        let (shell, id) = (Arc::clone(&self), request_id.clone());
+        let invoked = tokio::spawn(async move {
+            let _turn = turn;
+            shell.run(payload, &id).await
+        });
+        invoked.await.unwrap_or_else(|_| self.failed(&request_id))
+    }
+
+    async fn run(&self, payload: Box<RawValue>, request_id: &str) -> Response<Bytes> {
         let invocation = lambda::handle(&self.gateway, LambdaEvent::new(payload, self.context()));
         // Lambda ends a function at its time limit, and API Gateway tells the client no more than that.
         match tokio::time::timeout(self.function_timeout, invocation).await {
@@ -168,11 +183,7 @@ impl Service for ApiPort {
     }
 
     async fn answer(&self, request: Request<Bytes>, peer: SocketAddr) -> Option<Response<Bytes>> {
-        // As in Lambda a call goes to its end, whether its client waits for it or not: it may have changed something.
-        let shell = Arc::clone(&self.0);
-        let answering = tokio::spawn(async move { shell.answer(request, peer).await });
-        let answer = answering.await;
-        Some(answer.unwrap_or_else(|_| self.0.failed("")))
+        Some(Arc::clone(&self.0).answer(request, peer).await)
     }
 
     fn refuse(&self, refusal: &Refusal, _: Option<Parts>) -> Response<Bytes> {
