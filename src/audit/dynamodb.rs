@@ -74,7 +74,7 @@ pub async fn newest_with(
         .limit(1)
         .consistent_read(true);
     let page = query.send().await.map_err(|_| UNREADABLE)?;
-    Ok(page.items.unwrap_or_default().pop())
+    Ok(page.items.ok_or(NO_ROWS)?.pop())
 }
 
 /// Part of a shard of an hour, for who reads hours.
@@ -139,7 +139,7 @@ pub async fn unclosed(
     let mut call: Vec<Item> = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|_| UNREADABLE)?;
-        for row in page.items.unwrap_or_default() {
+        for row in page.items.ok_or(NO_ROWS)? {
             if call.first().is_some_and(|first| first.get("at") != row.get("at")) {
                 unclosed.extend(opening_without_closing(&mut call));
             }
@@ -214,7 +214,7 @@ pub async fn index_page(
         .send()
         .await
         .map_err(|_| UNREADABLE)?;
-    Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    Ok((page.items.ok_or(NO_ROWS)?, page.last_evaluated_key))
 }
 
 /// All rows of a partition, in the order of the sort key.
@@ -225,10 +225,10 @@ pub async fn partition(client: &Client, table: &str, pk: AttributeValue) -> Resu
         .key_condition_expression("pk = :pk")
         .expression_attribute_values(":pk", pk)
         .consistent_read(true);
-    let mut pages = query.into_paginator().items().send();
+    let mut pages = query.into_paginator().send();
     let mut rows = Vec::new();
-    while let Some(row) = pages.next().await {
-        rows.push(row.map_err(|_| UNREADABLE)?);
+    while let Some(page) = pages.next().await {
+        rows.extend(page.map_err(|_| UNREADABLE)?.items.ok_or(NO_ROWS)?);
     }
     Ok(rows)
 }
@@ -246,7 +246,7 @@ pub async fn leaves(
     let mut pages = query.into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|_| UNREADABLE)?;
-        for row in page.items.unwrap_or_default() {
+        for row in page.items.ok_or(NO_ROWS)? {
             take(leaf(&row));
         }
         if page.last_evaluated_key.is_some() && Instant::now() >= stretch.deadline {
@@ -281,6 +281,8 @@ pub fn leaf(row: &Item) -> Leaf {
 
 /// Why a row was not written: there is one with its keys.
 pub const ALREADY_THERE: &str = "the audit table already has this row";
+/// DynamoDB answers with rows, if with none; what answers without them is another thing, and no empty table.
+const NO_ROWS: &str = "what answered for the audit table sent no rows";
 const UNREADABLE: &str = "the audit table could not be read";
 
 fn reason(error: &PutItemError) -> &'static str {

@@ -57,6 +57,7 @@ fn each_wrong_value_is_refused_and_named() {
         ("PCS_API_ADDITIONAL_IAM_POLICIES", "*:*:*:*:*:*"),
         ("PCS_API_ADDITIONAL_IAM_POLICIES", "arn:aws:iam::*:policy/*"),
         ("PCS_API_ADDITIONAL_IAM_POLICIES", "arn:aws:iam::aws:policy/*"),
+        ("PCS_API_ADDITIONAL_IAM_POLICIES", " , ,,"),
         ("PCS_API_ALLOWED_INLINE_ACTIONS", "*"),
         ("PCS_API_ALLOWED_INLINE_ACTIONS", "s3:Get*,s3*:Put"),
         ("PCS_API_PERMISSIONS_BOUNDARY", "Guard"),

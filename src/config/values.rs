@@ -91,8 +91,8 @@ pub(super) fn length_fault(text: &str) -> Option<String> {
             "must have at most {LIST_BYTES_MAX} characters, which is all that Lambda takes"
         ));
     }
-    let is_blank = !text.is_empty() && text.trim().is_empty();
-    is_blank.then(|| "must be empty or a comma-separated list, not blanks".to_owned())
+    let is_blank = !text.is_empty() && text.trim_matches([',', ' ', '\t', '\r', '\n']).is_empty();
+    is_blank.then(|| "must be empty or a comma-separated list, not blanks and commas alone".to_owned())
 }
 
 /// `http://HOST`, `https://HOST:PORT`, with or without a slash at the end. A path, a query or a name and password

@@ -126,7 +126,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(path) = &arguments.seed {
         let fault = |error: &dyn Display| format!("--seed `{}`: {error}", path.display());
         let text = local_program::read(path).map_err(|error| fault(&error))?;
-        let seed: Seed = serde_json::from_slice(&text).map_err(|error| fault(&error))?;
+        let seed = Seed::read(&text).map_err(|error| fault(&error))?;
         if !emulator.seed_once(seed).map_err(|error| fault(&error))? {
             let note = "iam-emulator: the data folder was seeded before and keeps what it holds; --seed is not read again";
             let _ = writeln!(std::io::stderr(), "{note}");

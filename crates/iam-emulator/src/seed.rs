@@ -24,6 +24,13 @@ impl Seed {
         Self::default()
     }
 
+    /// Reads a file's JSON. The derived reader would take an array for the members in their order, and an empty one for
+    /// a seed of nothing.
+    pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json)?;
+        serde_json::from_slice(json)
+    }
+
     #[must_use]
     pub fn role(mut self, role: Role) -> Self {
         self.roles.push(role);

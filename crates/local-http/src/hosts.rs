@@ -96,14 +96,16 @@ impl Authority {
         };
         let host = host.to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
+        // The lengths are those of the DNS.
         let is_name = |host: &str| {
             let mut labels = host.split('.');
-            labels.all(|label| {
-                !label.is_empty()
-                    && label
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            })
+            host.len() <= 253
+                && labels.all(|label| {
+                    (1..=63).contains(&label.len())
+                        && label
+                            .bytes()
+                            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                })
         };
         (is_name(host) || address(host).is_some()).then(|| Authority {
             host: host.to_owned(),
@@ -215,6 +217,16 @@ mod tests {
         ] {
             let fault = Hosts::default().with([name.to_owned()]).unwrap_err();
             assert!(fault.contains(&format!("`{name}`")), "{fault}");
+        }
+        // RFC 1035, 2.3.4.
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        for (name, is_name) in [
+            (longest.clone(), true),
+            (format!("{longest}a"), false),
+            ("a".repeat(64), false),
+        ] {
+            assert_eq!(Hosts::default().with([name.clone()]).is_ok(), is_name, "{name}");
         }
     }
 

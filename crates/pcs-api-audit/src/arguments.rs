@@ -170,14 +170,29 @@ fn checked(operation: Operation, parameter: &str, value: &str) -> Result<String,
     question::fault(operation, parameter, value).map_or_else(|| Ok(value.to_owned()), Err)
 }
 
+/// A name as `CloudFormation` takes it, or an ARN of its own: arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID.
 fn stack(text: &str) -> Result<String, String> {
-    let is_one = !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-:/".contains(&byte));
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| "must be the name of a stack, letters, digits and hyphens, or its ARN".to_owned())
+    let is_plain = |text: &str| {
+        let mut bytes = text.bytes();
+        bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let is_name = |text: &str| is_plain(text) && text.len() <= 128;
+    let mut parts = text.splitn(6, ':');
+    let is_arn = parts.next() == Some("arn")
+        && parts.next().is_some_and(is_plain)
+        && parts.next() == Some("cloudformation")
+        && parts.next().is_some_and(is_plain)
+        && parts.next().is_some_and(is_plain)
+        && parts
+            .next()
+            .and_then(|rest| rest.strip_prefix("stack/")?.split_once('/'))
+            .is_some_and(|(name, id)| is_name(name) && is_plain(id));
+    (is_arn || is_name(text)).then(|| text.to_owned()).ok_or_else(|| {
+        "must be the name of a stack, at most 128 letters, digits and hyphens that begin with one of the first two, or its ARN \
+         (arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/ID)"
+            .to_owned()
+    })
 }
 
 fn principal(text: &str) -> Result<String, String> {

@@ -14,6 +14,7 @@ use pcs_api::config::{Trust, certificates};
 use crate::{
     credentials::Checked,
     failure::{Cause, Failure, Refused, innermost},
+    profile,
     service::{Service, url, with_detail},
     stack,
 };
@@ -24,6 +25,13 @@ const ENDPOINT_VARIABLES: [&str; 3] = [
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_CLOUDFORMATION",
     "AWS_ENDPOINT_URL",
+];
+/// The SDK takes another value for none, and would go another way than the AWS CLI, which refuses it.
+const CHOICES: [(&str, &[&str]); 4] = [
+    ("AWS_USE_FIPS_ENDPOINT", &["true", "false"]),
+    ("AWS_USE_DUALSTACK_ENDPOINT", &["true", "false"]),
+    ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", &["true", "false"]),
+    ("AWS_RETRY_MODE", &["standard", "adaptive", "legacy"]),
 ];
 /// A page of a megabyte takes DynamoDB a fraction of it; who says nothing for so long has nothing to say.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,6 +66,7 @@ impl Access {
     pub async fn connect(self) -> Result<Connected, Failure> {
         check_variables()?;
         let named = named(self.table, self.stack)?;
+        profile::check(self.profile.as_deref()).await?;
         let config = load(self.region, self.profile.clone()).await?;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             let message = "no Region is known: give --region, or set AWS_REGION or a profile with one";
@@ -178,10 +187,11 @@ impl Connected {
             .key_condition_expression("byTime = :key")
             .expression_attribute_values(":key", AttributeValue::S("T#".to_owned()))
             .limit(1);
-        query
-            .send()
-            .await
-            .map_or_else(|error| Failure::of_table(&error), |_| Failure::Index)
+        match query.send().await {
+            Ok(page) if page.items.is_none() => Failure::without_rows(),
+            Ok(_) => Failure::Index,
+            Err(error) => Failure::of_table(&error),
+        }
     }
 
     fn sentence(&self, refused: &Refused) -> String {
@@ -240,6 +250,15 @@ fn check_variables() -> Result<(), Failure> {
     for name in ENDPOINT_VARIABLES {
         if let Some(value) = variable(name) {
             url(&value).map_err(|must| Failure::Input(format!("{name} {must}")))?;
+        }
+    }
+    for (name, values) in CHOICES {
+        let Some(value) = variable(name) else { continue };
+        if !values.iter().any(|one| one.eq_ignore_ascii_case(&value)) {
+            let values = values.join("` or `");
+            return Err(Failure::Input(format!(
+                "{name} must be `{values}`; change it, or unset it"
+            )));
         }
     }
     // The connector panics where the certificates that are named leave none to trust.

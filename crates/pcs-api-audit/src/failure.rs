@@ -89,6 +89,14 @@ impl Failure {
         Failure::Table(Refused::of(error))
     }
 
+    /// DynamoDB answers with rows, if with none; what answers without them is another thing, and no empty table.
+    pub fn without_rows() -> Failure {
+        Failure::Table(Refused {
+            cause: Cause::NotTheService,
+            detail: "it answers without `Items`".to_owned(),
+        })
+    }
+
     /// Whoever reads the output has seen enough, which is no failure: `pcs-api-audit tail | head`.
     pub fn is_reader_gone(&self) -> bool {
         match self {

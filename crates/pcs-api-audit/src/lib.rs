@@ -13,6 +13,7 @@ pub mod file;
 pub mod lines;
 pub mod output;
 pub mod plain;
+pub mod profile;
 pub mod progress;
 pub mod range;
 pub mod scan;

@@ -19,11 +19,8 @@ pub async fn rows(
     let scan = client.scan().table_name(table).consistent_read(true);
     let mut pages = scan.into_paginator().send();
     while let Some(page) = pages.next().await {
-        for row in page
-            .map_err(|error| Failure::of_table(&error))?
-            .items
-            .unwrap_or_default()
-        {
+        let page = page.map_err(|error| Failure::of_table(&error))?;
+        for row in page.items.ok_or_else(Failure::without_rows)? {
             take(row)?;
         }
     }
@@ -50,12 +47,15 @@ pub async fn partitions_of_hour(
             .expression_attribute_values(":key", AttributeValue::S(shard))
             .expression_attribute_values(":from", AttributeValue::S(format!("{from:.3}")))
             .expression_attribute_values(":to", AttributeValue::S(format!("{to:.3}")));
-        let mut keys = query.into_paginator().items().send();
-        while let Some(row) = keys.next().await {
-            let row = row.map_err(|error| Failure::of_table(&error))?;
-            if let (Some(at), Some(pk), Some(sk)) = (text(&row, "at"), text(&row, "pk"), text(&row, "sk")) {
-                let key = (at.to_owned(), pk.to_owned());
-                found.entry(key).or_default().push(sk.to_owned());
+        let mut pages = query.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Failure::of_table(&error))?;
+            for row in page.items.ok_or_else(Failure::without_rows)? {
+                if let (Some(at), Some(pk), Some(sk)) = (text(&row, "at"), text(&row, "pk"), text(&row, "sk"))
+                {
+                    let key = (at.to_owned(), pk.to_owned());
+                    found.entry(key).or_default().push(sk.to_owned());
+                }
             }
         }
     }

@@ -8,6 +8,9 @@ use pcs_api::config::variables;
 /// Where the scripts beside the program keep what they build; it has a name as if it were the API's.
 const OF_THE_SCRIPTS: &str = "PCS_API_CACHE";
 
+/// The account, the Region and the access keys of this machine's parts are in one.
+const PARTITION: &str = "PCS_API_PARTITION";
+
 /// Of every SDK; neither the function nor this program has such endpoints.
 const DUALSTACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 
@@ -28,6 +31,11 @@ pub fn pick(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Envir
         let value = value.to_string_lossy();
         if name == variables::FIPS {
             variables::fips(Some(&value))?;
+        }
+        if name == PARTITION && value != "aws" {
+            return Err(format!(
+                "{PARTITION} must be `aws` here, the partition of what is in this program; leave it out"
+            ));
         }
         if is_ours(&name) {
             environment
@@ -88,8 +96,9 @@ mod tests {
                 readme.contains(&format!("`{name}`")) || readme.contains(&format!("`{short}`")),
                 "{name}"
             );
-            let environment = picked(&[(name, "x")]).unwrap();
-            assert_eq!(environment.variables.get(*name).map(String::as_str), Some("x"));
+            let value = if *name == PARTITION { "aws" } else { "x" };
+            let environment = picked(&[(name, value)]).unwrap();
+            assert_eq!(environment.variables.get(*name).map(String::as_str), Some(value));
             assert!(environment.mistaken.is_empty());
         }
     }
@@ -154,6 +163,8 @@ mod tests {
             let told = picked(&[("AWS_USE_FIPS_ENDPOINT", value)]).unwrap_err();
             assert_eq!(told, "AWS_USE_FIPS_ENDPOINT must be `true` or `false`");
         }
+        let told = picked(&[("PCS_API_PARTITION", "aws-cn")]).unwrap_err();
+        assert!(told.starts_with("PCS_API_PARTITION must be `aws` here"), "{told}");
         for (name, value, part) in [
             ("AWS_USE_FIPS_ENDPOINT", "true", "has no effect here"),
             ("AWS_USE_DUALSTACK_ENDPOINT", "true", "is not read"),

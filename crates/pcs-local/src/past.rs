@@ -1,7 +1,8 @@
 //! Where the first sweep of a folder's trail has to begin.
 //!
 //! A function that was deployed is swept within the hour, and its first sweep looks back a day. A process that is killed
-//! in its first hour and started again days later had no sweep, and its calls would stay open for ever.
+//! in its first hour and started again days later had no sweep, and its calls would stay open for ever. And a clock that was
+//! set back must not write into hours that are summed up: the trail would never be whole again.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use pcs_api::{
 
 /// Records that sweeps begin at the oldest row, unless one ran. The error says in words what could not be done.
 pub async fn begin(client: &Client, config: &Arc<Config>) -> Result<(), String> {
-    if was_swept(client, &config.audit.table).await? {
+    if swept_until(client, &config.audit.table).await?.is_some() {
         return Ok(());
     }
     let Some(oldest) = oldest(client, &config.audit.table).await? else {
@@ -34,15 +35,38 @@ pub async fn begin(client: &Client, config: &Arc<Config>) -> Result<(), String> 
         .map_err(|_| "the place where sweeps begin could not be recorded".to_owned())
 }
 
-async fn was_swept(client: &Client, table: &str) -> Result<bool, String> {
+/// The error says why calls of now would damage the trail: its sweeps have got further, which takes a clock that was
+/// ahead then or is behind now.
+pub async fn check_clock(client: &Client, table: &str) -> Result<(), String> {
+    let now = Timestamp::now();
+    match swept_until(client, table).await? {
+        Some(swept) if swept > now => Err(format!(
+            "the audit trail is swept until {swept:.0}, and this machine's clock says {now:.0}: calls of now would come \
+             into hours that are summed up already; set the clock right, or keep the trail elsewhere: name another \
+             --data-dir or PCS_API_AUDIT_TABLE"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The time before which sweeps have closed all calls; digests do not go further.
+async fn swept_until(client: &Client, table: &str) -> Result<Option<Timestamp>, String> {
     let query = client
         .query()
         .table_name(table)
         .key_condition_expression("pk = :pk")
         .expression_attribute_values(":pk", AttributeValue::S(PARTITION.to_owned()))
+        .scan_index_forward(false)
         .limit(1);
     let page = query.send().await.map_err(|error| unread(&error))?;
-    Ok(!page.items().is_empty())
+    let until = page.items().first().map(|row| {
+        let until = row.get("closedUntil").and_then(|until| until.as_s().ok());
+        // What cannot be read the sweep tells, and begins anew.
+        until
+            .and_then(|until| until.parse().ok())
+            .unwrap_or(Timestamp::MIN)
+    });
+    Ok(until)
 }
 
 /// `at` begins with the time of the call; the table is this machine's, so reading all of it costs little.

@@ -185,6 +185,10 @@ impl Stack {
         let was_there = audit_table::create(&tables, &config.audit.table, &place(&options))
             .await
             .map_err(StartError::Table)?;
+        if was_there {
+            let checked = past::check_clock(&tables, &config.audit.table).await;
+            checked.map_err(StartError::Table)?;
+        }
         if let Some(folder) = data.as_ref().filter(|_| !has_own_dynamodb(&options)) {
             data_dir::mark_begun(folder)?;
         }

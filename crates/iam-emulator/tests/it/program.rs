@@ -207,6 +207,22 @@ fn a_kill_anywhere_loses_no_answered_write() {
 }
 
 #[test]
+fn a_seed_is_an_object() {
+    let folder = place("seed-array");
+    fs::create_dir_all(&folder).unwrap();
+    let seed = folder.join("seed.json");
+    for array in ["[]", r#"[[{"name": "AWSPCS-a"}]]"#] {
+        fs::write(&seed, array).unwrap();
+        let told = refused(&["--seed".as_ref(), seed.as_os_str()]);
+        assert!(
+            told.contains("--seed `") && told.contains("expected a map"),
+            "{told}"
+        );
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_seed_file_is_planted_once() {
     let folder = place("seed");
     fs::create_dir_all(&folder).unwrap();

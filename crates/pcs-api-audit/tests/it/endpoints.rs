@@ -78,6 +78,11 @@ async fn what_is_no_dynamodb_is_told_in_one_sentence() {
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 99\r\n\r\n{",
             "is no DynamoDB",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+            "is no DynamoDB; change --endpoint-url, AWS_ENDPOINT_URL_DYNAMODB or the profile's endpoint_url: it answers \
+             without `Items`",
+        ),
         (b"", "does not answer in HTTP; change --endpoint-url"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "does not answer in HTTP"),
         // TLS's alert for a record that is none.
@@ -143,7 +148,7 @@ async fn the_endpoint_of_a_profile_is_named_too() {
             "closed",
             "no DynamoDB answers at http://127.0.0.1:9; change --endpoint-url",
         ),
-        ("absent", "profile `absent` was not defined"),
+        ("absent", "--profile: there is no profile `absent`"),
     ] {
         let mut command = program(None, &["query", "--table", TABLE, "--profile", profile]);
         command.env("AWS_CONFIG_FILE", &file).env("AWS_MAX_ATTEMPTS", "1");

@@ -77,6 +77,12 @@ async fn what_finds_nothing_by_mistake_is_refused_with_what_was_meant() {
             ],
             "give at most 4",
         ),
+        (
+            &["query", "--stack", "arn:aws:s3:::x"],
+            "must be the name of a stack",
+        ),
+        (&["query", "--stack=-x"], "must be the name of a stack"),
+        (&["query", "--stack", "a/b"], "must be the name of a stack"),
         (&["show", "demo-cluster"], "a ULID"),
         (&["tail", "--endpoint-url", "http://"], "must be a URL"),
         (&["tail", "--endpoint-url", "localhost:3003"], "must be a URL"),
@@ -357,6 +363,10 @@ async fn garbage_in_a_variable_is_one_sentence_that_names_it() {
         ("AWS_ENDPOINT_URL_DYNAMODB", "!!"),
         ("AWS_ENDPOINT_URL", "http://"),
         ("AWS_REGION", "!!"),
+        ("AWS_USE_FIPS_ENDPOINT", "yes"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "1"),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "x"),
+        ("AWS_RETRY_MODE", "x"),
     ] {
         let mut command = program(None, &["query", "--table", TABLE]);
         command.env("AWS_REGION", "us-east-1").env(variable, value);
@@ -368,18 +378,46 @@ async fn garbage_in_a_variable_is_one_sentence_that_names_it() {
         );
         assert!(told.contains(variable), "{variable}={value}: {told}");
     }
-    // Read by nobody.
-    let mut command = program(
-        None,
-        &["query", "--table", TABLE, "--endpoint-url", "http://127.0.0.1:9"],
+}
+
+/// The SDK would take the keys of the environment, and ask another account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    let run = async |text: &str, arguments: &[&str], profile: &str| {
+        std::fs::write(&config, text).unwrap();
+        let place = ["tail", "--table", TABLE, "--region", "us-east-1"];
+        let mut command = program(
+            None,
+            &[&place[..], &["--endpoint-url", "http://127.0.0.1:9"], arguments].concat(),
+        );
+        command
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_PROFILE", profile)
+            .env("AWS_MAX_ATTEMPTS", "1");
+        let (status, told) = ended(command).await;
+        assert_eq!((status, told.trim_end().lines().count()), (Some(2), 1), "{told}");
+        told
+    };
+    let two = "[profile one]\nregion = us-east-1\n[profile two]\nregion = us-east-1\n";
+    let told = run(two, &["--profile", "nope"], "one").await;
+    assert!(told.contains("--profile: there is no profile `nope`"), "{told}");
+    assert!(told.contains("there are one, two"), "{told}");
+    let told = run(two, &[], "nope").await;
+    assert!(told.contains("AWS_PROFILE: there is no profile `nope`"), "{told}");
+    let told = run("", &[], "nope").await;
+    assert!(told.contains("there are none"), "{told}");
+    for fit in ["one", "default", ""] {
+        let told = run(two, &[], fit).await;
+        assert!(told.contains("no DynamoDB answers"), "{fit}: {told}");
+    }
+    let told = run("[profile one\n", &[], "one").await;
+    assert!(
+        told.contains("configuration could not be read") && told.contains("line 1"),
+        "{told}"
     );
-    command
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_RETRY_MODE", "x")
-        .env("AWS_MAX_ATTEMPTS", "1");
-    let (status, told) = ended(command).await;
-    assert_eq!(status, Some(2), "{told}");
-    assert!(!told.contains("panicked"), "{told}");
 }
 
 /// The exit status is in every help.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
 use pcs_api::audit::chain::Item;
 use pcs_local::stack::{Options, Stack};
 
@@ -71,5 +72,38 @@ async fn a_folder_with_a_past_is_swept_at_every_start() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         stack.stop().await;
+    }
+}
+
+/// Its calls would come into hours that have their digest: a trail that is not whole, for ever.
+#[tokio::test]
+async fn a_clock_behind_the_sweeps_of_a_folder_is_refused() {
+    let folder = Folder::new("behind");
+    let start = || program::program(&["--data-dir".as_ref(), folder.path().as_os_str()]);
+    for (minutes, is_refused) in [(-1, false), (5, true)] {
+        let running = program::Running::with_data(folder.path());
+        let until = Timestamp::now() + SignedDuration::from_mins(minutes);
+        // As a sweep records its progress, a quarter of an hour after that.
+        let recorded = until + SignedDuration::from_mins(15);
+        let text = |text: String| AttributeValue::S(text);
+        let row = [
+            ("pk", text("SWEEP".to_owned())),
+            ("sk", text(format!("{recorded:.9}"))),
+            ("closedUntil", text(until.to_string())),
+            ("digestedUntil", text(until.to_string())),
+        ];
+        let put = started::client(running.url("dynamodb"))
+            .put_item()
+            .table_name("pcs-api-audit")
+            .set_item(Some(row.map(|(name, value)| (name.to_owned(), value)).into()));
+        put.send().await.unwrap();
+        running.kill();
+        if is_refused {
+            let told = program::refused(&mut start());
+            assert!(told.contains(&format!("swept until {until:.0}")), "{told}");
+            assert!(told.contains("set the clock right"), "{told}");
+        } else {
+            program::Running::with_data(folder.path()).kill();
+        }
     }
 }
