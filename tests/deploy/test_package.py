@@ -97,6 +97,25 @@ def test_the_bill_of_materials_is_that_of_the_binary(package):
         assert {each["ref"], *each.get("dependsOn", [])} <= refs
 
 
+def test_the_licences_of_all_its_parts_go_with_it(package):
+    """MIT, BSD and Apache-2.0 ask for their text in every copy."""
+    told = package.with_suffix(".licenses.txt").read_text()
+    bill = json.loads(package.with_suffix(".cdx.json").read_text())
+    parts = {f"{each['name']} {each['version']} (" for each in bill["components"] if each["purl"].startswith("pkg:cargo/")}
+    # Crates of this repository are under its own licence, which lies beside the package.
+    own = {f"{name} {version} (" for name, version in re.findall(
+        r'name = "([^"]+)"\nversion = "([^"]+)"\n(?!source)', (expansion.ROOT / "Cargo.lock").read_text())}
+    assert sorted(part for part in parts - own if f"\n{part}" not in told) == []
+    for part, words in {
+        "ring": "Copyright 2015-2025 Brian Smith",
+        "aws-sdk-pcs": "Apache License",
+        "musl": "Rich Felker",
+        "libunwind": "LLVM Exceptions to the Apache 2.0 License",
+    }.items():
+        sections = [text for text in told.split("-" * 78 + "\n\n") if words in text]
+        assert sections and re.search(rf"^{part} ", told, re.M), part
+
+
 def test_the_checksum_is_that_of_the_zip(package):
     """Beside it as scripts/package leaves it, or among all of a release's."""
     beside = pathlib.Path(f"{package}.sha256")

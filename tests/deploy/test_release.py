@@ -107,12 +107,12 @@ def test_it_is_what_the_page_says(release):
             "SHA256SUMS", "smoke", "smoke_api.py", "smoke_calls.py", "smoke_checks.py"}
     for arch in archs:
         made |= {f"pcs-api-{version}-{arch}.zip", f"pcs-api-{version}-{arch}.cdx.json",
-                 f"pcs-api-programs-{version}-linux-{arch}.tar.gz"}
+                 f"pcs-api-{version}-{arch}.licenses.txt", f"pcs-api-programs-{version}-linux-{arch}.tar.gz"}
     assert {path.name for path in release.iterdir()} == made
     page = (expansion.ROOT / "docs/deploy.md").read_text().split("### What a release holds")[1].split("\n## ")[0]
     for name in made:
         told = re.sub(version, "VERSION", re.sub(r"x86_64(?=\.zip)", "arm64", name))
-        told = re.sub(r"^.*-x86_64(\.tar\.gz)$", r"-x86_64\1", re.sub(r"^.*(\.cdx\.json)$", r"\1", told))
+        told = re.sub(r"^.*-x86_64(\.tar\.gz)$", r"-x86_64\1", re.sub(r"^.*(\.cdx\.json|\.licenses\.txt)$", r"\1", told))
         assert f"`{told}" in page, name
     changes = (release / "CHANGES.md").read_text()
     assert "### Added" in changes and not re.search(r"^## ", changes, re.M)
@@ -149,6 +149,8 @@ def programs(release, tmp_path_factory):
     folder = tmp_path_factory.mktemp("machine")
     with tarfile.open(archive) as packed:
         assert {entry.mtime for entry in packed.getmembers()} == {0}
+        assert {entry.name.split("/")[1] for entry in packed.getmembers()} == {
+            "pcs-local", "pcs-api-audit", "LICENSE", "THIRD-PARTY-LICENSES.txt"}
         packed.extractall(folder, filter="data")
     unpacked, = folder.iterdir()
     return unpacked

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::error::FieldErrors;
 use crate::model::Model;
 use crate::setting_values::{digits, is_cpu_list};
-use crate::settings::{is_at_least, needs_version};
+use crate::settings::{is_at_least, listed, needs_version};
 
 const RECORDS: &str = "gresCustomSettings";
 
@@ -75,12 +75,21 @@ fn check_attributes(
     let Some(rules) = model.rules.settings.get("computeNodeGroup.gresCustomSettings") else {
         return;
     };
-    for name in record.keys() {
+    for (name, value) in record {
         let at = format!("{at}.{name}");
+        let value = value.as_str().unwrap_or_default();
         if !rules.allowed.contains(name) {
             errors.push(at, format!("{name} is not a supported gres.conf attribute"));
         } else if let Some(since) = rules.since.get(name).filter(|since| !is_at_least(version, since)) {
             errors.push(at, needs_version(name, since, version));
+        } else if let Some(fault) = rules.values.get(name).and_then(|kind| kind.fault(value)) {
+            errors.push(at, format!("{name} {fault}"));
+        } else if let Some(words) = rules
+            .options
+            .get(name)
+            .filter(|words| !words.contains(&value.to_ascii_lowercase()))
+        {
+            errors.push(at, format!("{value} is not one of {}", listed(words)));
         }
     }
 }
@@ -406,6 +415,13 @@ mod tests {
             (json!({"Name": "mps", "Count": "100", "File": "/dev/nvidia0"}), 0),
             (json!({"Name": "gpu", "Cores": "0-15", "File": "/dev/nvidia0"}), 0),
             (json!({"Name": "gpu", "Cores": "all", "File": "/dev/nvidia0"}), 1),
+            (
+                json!({"Name": "gpu", "Links": "-1,16", "File": "/dev/nvidia0"}),
+                0,
+            ),
+            (json!({"Name": "gpu", "Links": "all", "File": "/dev/nvidia0"}), 1),
+            (json!({"AutoDetect": "NVML"}), 0),
+            (json!({"AutoDetect": "magic"}), 1),
             (
                 json!({"Name": "gpu", "File": "/dev/nvidia0", "MultipleFiles": "/dev/nvidia0"}),
                 1,

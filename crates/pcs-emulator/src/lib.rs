@@ -33,6 +33,7 @@ mod register;
 #[cfg(feature = "sdk")]
 mod sdk;
 mod server;
+mod setting_lists;
 mod setting_values;
 mod settings;
 #[cfg(feature = "signatures")]

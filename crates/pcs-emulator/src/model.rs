@@ -194,8 +194,8 @@ pub(crate) struct SettingRules {
     pub(crate) values: BTreeMap<String, Kind>,
     /// Parameter -> option -> the parameter that has to be set with it.
     pub(crate) option_needs: BTreeMap<String, BTreeMap<String, String>>,
-    /// Parameter -> options of which one at most may be set.
-    pub(crate) exclusive_options: BTreeMap<String, Vec<String>>,
+    /// Parameter -> groups of options, of each of which one at most may be set.
+    pub(crate) exclusive_options: BTreeMap<String, Vec<Vec<String>>>,
     /// Parameter -> the parameter that must be greater where both are set.
     pub(crate) below: BTreeMap<String, String>,
     /// Parameters that need accounting to be on.

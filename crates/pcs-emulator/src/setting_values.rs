@@ -4,6 +4,8 @@
 
 use serde::Deserialize;
 
+use crate::setting_lists::{are_exit_codes, are_licenses, are_links, are_tres, are_tres_weights, are_words};
+
 /// What a parameter's value is to Slurm.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,14 @@ pub(crate) enum Kind {
     PortRange,
     /// How many jobs share what a queue has: a word, or a word and a number.
     OverSubscribe,
+    ExitCodes,
+    Licenses,
+    /// What is accounted for.
+    Tres,
+    TresWeights,
+    Words,
+    /// Of one GPU to all.
+    Links,
 }
 
 impl Kind {
@@ -69,6 +79,30 @@ impl Kind {
                 is_over_subscribe(value),
                 "must be NO, EXCLUSIVE, YES, FORCE, YES:N with N above 1, or FORCE:N with N above 0",
             ),
+            Kind::ExitCodes => (
+                are_exit_codes(value),
+                "must be exit codes from 0 to 255 and ranges of them, like 1-9,126",
+            ),
+            Kind::Licenses => (
+                are_licenses(value),
+                "must be names of licenses, with a number after each or none, like fluent:30,ansys",
+            ),
+            Kind::Tres => (
+                are_tres(value),
+                "must be a list of Billing, CPU, Energy, Mem, Node, Pages, VMem, and BB/, FS/, GRES/, IC/ or License/ with a name",
+            ),
+            Kind::TresWeights => (
+                are_tres_weights(value),
+                "must be weights of what is accounted for, like CPU=1.0,Mem=0.25G,GRES/gpu=2.0",
+            ),
+            Kind::Words => (
+                are_words(value),
+                "must be words with commas between them and no blanks",
+            ),
+            Kind::Links => (
+                are_links(value),
+                "must be a number for each GPU and one -1 for this one, like -1,16,16",
+            ),
         };
         (!is_fine).then_some(wanted)
     }
@@ -84,7 +118,7 @@ fn is_unlimited(text: &str) -> bool {
     text.eq_ignore_ascii_case("INFINITE") || text.eq_ignore_ascii_case("UNLIMITED")
 }
 
-/// Decimal or hexadecimal; the wider ones may end with `K`, 1,024.
+/// Decimal, hexadecimal or, with a zero before it, octal, as in C; the wider ones may end with `K`, 1,024.
 fn is_number(text: &str, max: u64, may_be_kilo: bool) -> bool {
     let (number, times) = match text.strip_suffix(['k', 'K']).filter(|_| may_be_kilo) {
         Some(number) => (number, 1_024),
@@ -93,6 +127,9 @@ fn is_number(text: &str, max: u64, may_be_kilo: bool) -> bool {
     let value = match number.strip_prefix("0x").or_else(|| number.strip_prefix("0X")) {
         Some(hex) if hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => u64::from_str_radix(hex, 16).ok(),
         Some(_) => None,
+        None if number.len() > 1 && number.starts_with('0') => {
+            digits(number).and_then(|_| u64::from_str_radix(number, 8).ok())
+        }
         None => digits(number),
     };
     is_unlimited(text)
@@ -168,8 +205,10 @@ mod tests {
         for (kind, taken, refused) in [
             (
                 Kind::Uint16,
-                &["0", "65535", "0x10", "INFINITE", "unlimited"][..],
-                &["", "abc", "-1", "+1", "65536", "1.5", "1k", "0x", "0xg", " 1"][..],
+                &["0", "65535", "0x10", "INFINITE", "unlimited", "00", "0177777"][..],
+                &[
+                    "0800", "09", "0200000", "", "abc", "-1", "+1", "65536", "1.5", "1k", "0x", "0xg", " 1",
+                ][..],
             ),
             (
                 Kind::Uint32,

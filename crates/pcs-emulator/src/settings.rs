@@ -82,10 +82,10 @@ fn check_together(
             errors.push(&at_value, format!("{name}={option} needs {needed} to be set too"));
         }
     }
-    if let Some(options) = rules.exclusive_options.get(name)
-        && options.iter().filter(|option| has(option)).count() > 1
-    {
-        errors.push(&at_value, format!("{name} takes one of {} only", listed(options)));
+    for options in rules.exclusive_options.get(name).into_iter().flatten() {
+        if options.iter().filter(|option| has(option)).count() > 1 {
+            errors.push(&at_value, format!("{name} takes one of {} only", listed(options)));
+        }
     }
     let pair = rules
         .below
@@ -177,7 +177,7 @@ fn parts(version: &str) -> Option<(u16, u16)> {
     Some((year.parse().ok()?, month.parse().ok()?))
 }
 
-fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     names
         .into_iter()
         .map(String::as_str)
@@ -273,6 +273,41 @@ mod tests {
             ),
             ("cluster", "SrunPortRange", "60001-63000", "all"),
             ("cluster", "PriorityFlags", "MAX_TRES", ""),
+            ("cluster", "MetricsType", "metrics/openmetrics", "metrics/none"),
+            (
+                "cluster",
+                "TaskPluginParam",
+                "Cores,Verbose,Autobind=Threads",
+                "Boards",
+            ),
+            ("cluster", "TaskPluginParam", "SlurmdOffSpec", "autobind=boards"),
+            ("cluster", "TaskPluginParam", "OOMKillStep", "none,cores"),
+            (
+                "cluster",
+                "TaskPluginParam",
+                "none",
+                "autobind=none,autobind=cores",
+            ),
+            (
+                "cluster",
+                "TaskPluginParam",
+                "threads",
+                "SlurmdOffSpec,SlurmdSpecOverride",
+            ),
+            (
+                "cluster",
+                "LaunchParameters",
+                "enable_nss_slurm,test_exec",
+                "disable_send_gids,enable_nss_slurm",
+            ),
+            ("cluster", "Licenses", "fluent:30", "fluent:x"),
+            ("cluster", "RequeueExit", "1-9", "never"),
+            ("cluster", "RequeueExitHold", "137", "256"),
+            ("cluster", "AccountingStorageTRES", "GRES/gpu", "gpu"),
+            ("cluster", "PriorityWeightTRES", "CPU=1000,Mem=2000", "abc"),
+            ("cluster", "DefMemPerCPU", "2048", "0800"),
+            ("queue", "TRESBillingWeights", "CPU=1.0", "CPU"),
+            ("computeNodeGroup", "Features", "a,b", "a b"),
             ("queue", "PreemptMode", "requeue", "sometimes"),
             ("queue", "OverSubscribe", "FORCE:4", "SHARE"),
         ] {
